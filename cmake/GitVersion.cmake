@@ -1,0 +1,15 @@
+# Version string from git, e.g. 0.1.0+g1a2b3c4 (".dirty" when the tree has changes); plain version outside a checkout.
+find_package(Git QUIET)
+set(LMCACHE_VERSION_STRING ${PROJECT_VERSION})
+set(LMCACHE_COMMIT "unknown")
+if(GIT_FOUND)
+  execute_process(COMMAND ${GIT_EXECUTABLE} -C ${PROJECT_SOURCE_DIR} describe --always --dirty=.dirty --abbrev=8 --match=NOTAG
+                  OUTPUT_VARIABLE commit OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE failed)
+  if(NOT failed)
+    set(LMCACHE_COMMIT "g${commit}")
+    set(LMCACHE_VERSION_STRING "${PROJECT_VERSION}+g${commit}")
+  endif()
+endif()
+configure_file(${PROJECT_SOURCE_DIR}/cmake/version.hpp.in ${PROJECT_BINARY_DIR}/generated/lmcache/version.hpp @ONLY)
+add_library(lmcache_version INTERFACE)
+target_include_directories(lmcache_version INTERFACE ${PROJECT_BINARY_DIR}/generated)

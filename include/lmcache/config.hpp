@@ -1,0 +1,56 @@
+// Everything `lmcache server` can be told, with the defaults. Filled by src/app/cli.cpp; read-only afterwards.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace lmcache {
+
+struct ServerConfig {
+  // Request socket
+  std::string host = "localhost";
+  std::uint16_t port = 5555;
+  bool tcp = true;             ///< false when only --request-socket was asked for (--no-tcp)
+  std::string request_socket;  ///< unix socket path, mode 0660; empty: none
+  unsigned io_threads = 1;
+
+  // Limits of one connection
+  std::uint64_t max_message_bytes = 64ull << 20;
+  std::uint32_t max_frames = 64;
+  std::uint32_t max_connections = 4096;
+  std::uint64_t max_unsent_bytes = 64ull << 20;
+  std::uint32_t max_inflight = 1024;
+  std::chrono::milliseconds handshake_timeout{10000};
+  std::chrono::milliseconds heartbeat_interval{10000};
+  std::chrono::milliseconds heartbeat_timeout{30000};
+  std::chrono::milliseconds shutdown_timeout{30000};
+
+  // Requests
+  std::uint32_t chunk_size = 256;
+  std::int64_t null_block_id = 0;
+  unsigned max_gpu_workers = 1;  ///< copy threads
+  unsigned max_cpu_workers = 1;  ///< request threads
+  bool separate_object_groups = true;
+  std::chrono::seconds worker_reap_timeout{120};  ///< 0: never
+  std::chrono::seconds worker_registration_grace{3600};
+  std::chrono::seconds session_ttl{600};
+
+  // L1
+  double l1_size_gb = 1.0;  ///< GiB
+  std::uint64_t l1_align_bytes = 4096;
+  std::chrono::seconds l1_write_ttl{600};
+  std::chrono::seconds l1_read_ttl{300};
+  std::string eviction_policy = "LRU";
+  double eviction_trigger_watermark = 0.8;
+  double eviction_ratio = 0.2;
+
+  // Observability
+  std::string instance_id;  ///< random UUID4 when empty
+  std::string log_level = "info";
+  std::string log_format = "text";
+  bool extra_logging = false;
+  std::chrono::seconds extra_logging_interval{10};
+};
+
+}  // namespace lmcache

@@ -1,0 +1,58 @@
+// What the network layer calls for each connection and how the layer above answers. No protocol above ZMTP is known here.
+#pragma once
+
+#include "wire/message.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace lmcache::net {
+
+using PeerId = std::uint64_t;  ///< unique for the life of the process, never reused
+
+/// The right, and duty, to answer one message. Move-only, usable from any thread; exactly one send() per message. Counts as one request in
+/// flight on its connection until sent or destroyed. After the connection has gone, send() is a no-op.
+class ReplySlot {
+ public:
+  struct Target {  // implemented by the connection
+    virtual ~Target() = default;
+    /// `frames` are the reply's frames in order (identity not included). Any thread.
+    virtual void deliver(std::vector<wire::Bytes> frames) = 0;
+    /// The request is over without a reply (slot destroyed unsent). Any thread.
+    virtual void abandon(std::size_t request_bytes) noexcept = 0;
+    virtual void finished(std::size_t request_bytes) noexcept = 0;
+  };
+  ReplySlot() noexcept = default;
+  ReplySlot(std::shared_ptr<Target> target, std::size_t request_bytes) noexcept
+      : target_(std::move(target)), request_bytes_(request_bytes) {}
+  ReplySlot(ReplySlot&&) noexcept = default;
+  ReplySlot& operator=(ReplySlot&&) = delete;
+  ~ReplySlot() {
+    if (target_) target_->abandon(request_bytes_);
+  }
+  void send(std::vector<wire::Bytes> frames) {
+    auto target = std::move(target_);
+    if (!target) return;
+    target->deliver(std::move(frames));
+    target->finished(request_bytes_);
+  }
+
+ private:
+  std::shared_ptr<Target> target_;
+  std::size_t request_bytes_ = 0;
+};
+
+/// Implemented by the request layer. All calls for one peer come from that peer's I/O thread, in order:
+/// opened, any number of message, closed. None may block.
+class Handler {
+ public:
+  virtual ~Handler() = default;
+  /// After the ZMTP handshake. `name` is printable ("tcp 127.0.0.1:51234", "unix").
+  virtual void opened(PeerId peer, const std::string& name) = 0;
+  virtual void message(PeerId peer, wire::Message message, ReplySlot slot) = 0;
+  virtual void closed(PeerId peer) = 0;
+};
+
+}  // namespace lmcache::net

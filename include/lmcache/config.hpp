@@ -1,4 +1,5 @@
-// Everything `lmcache server` can be told, with the defaults. Filled by src/app/cli.cpp; read-only afterwards.
+// Everything `lmcache server` can be told, with the defaults. Filled by src/app/cli.cpp; read-only
+// afterwards.
 #pragma once
 
 #include <chrono>
@@ -7,10 +8,13 @@
 
 namespace lmcache {
 
+/// Times are what was asked for, to the millisecond; sizes are bytes unless the name says
+/// otherwise. Every value has passed the range and cross checks of the command line, so users need
+/// not check again.
 struct ServerConfig {
   // Request socket
   std::string host = "localhost";
-  std::uint16_t port = 5555;
+  std::uint16_t port = 5555;   ///< 0: any free port, which the log names
   bool tcp = true;             ///< false when only --request-socket was asked for (--no-tcp)
   std::string request_socket;  ///< unix socket path, mode 0660; empty: none
   unsigned io_threads = 1;
@@ -32,9 +36,9 @@ struct ServerConfig {
   unsigned max_gpu_workers = 1;  ///< copy threads
   unsigned max_cpu_workers = 1;  ///< request threads
   bool separate_object_groups = true;
-  std::chrono::seconds worker_reap_timeout{120};  ///< 0: never
-  std::chrono::seconds worker_registration_grace{3600};
-  std::chrono::seconds session_ttl{600};
+  std::chrono::milliseconds worker_reap_timeout{120'000};          ///< 0: never
+  std::chrono::milliseconds worker_registration_grace{3'600'000};  ///< at least worker_reap_timeout
+  std::chrono::milliseconds session_ttl{600'000};
 
   // L1
   double l1_size_gb = 1.0;  ///< GiB
@@ -46,11 +50,14 @@ struct ServerConfig {
   double eviction_ratio = 0.2;
 
   // Observability
-  std::string instance_id;  ///< random UUID4 when empty
-  std::string log_level = "info";
-  std::string log_format = "text";
-  bool extra_logging = false;
-  std::chrono::seconds extra_logging_interval{10};
+  std::string instance_id;          ///< a random UUID4 by the time run_server() sees it
+  std::string log_level = "info";   ///< debug, info, warn, error
+  std::string log_format = "text";  ///< text, json
+  bool request_logging = true;      ///< false: failed requests are counted, not logged
+  bool extra_logging = false;  ///< one line of throughput and memory each extra_logging_interval
+  std::chrono::milliseconds extra_logging_interval{10'000};
+
+  friend bool operator==(const ServerConfig&, const ServerConfig&) = default;
 };
 
 }  // namespace lmcache

@@ -1,4 +1,5 @@
-// A client's shared memory, mapped once however many tensors or instances name it, unmapped with its last user.
+// A client's shared memory, mapped once however many tensors or instances name it, unmapped with
+// its last user.
 #pragma once
 
 #include <lmcache/status.hpp>
@@ -15,7 +16,8 @@ class Segment {
  public:
   virtual ~Segment() = default;
   [[nodiscard]] virtual std::byte* base() const noexcept = 0;
-  [[nodiscard]] virtual std::uint64_t bytes() const noexcept = 0;  ///< as fstat gave them when mapped
+  [[nodiscard]] virtual std::uint64_t bytes()
+      const noexcept = 0;  ///< as fstat gave them when mapped
 };
 using SegmentPtr = std::shared_ptr<Segment>;
 
@@ -24,8 +26,9 @@ class SegmentTable {
  public:
   SegmentTable();
   ~SegmentTable();
-  /// `name` may have one leading '/', nothing else that leaves the folder; must be a regular file (no symlink is followed);
-  /// the size is the file's own, and `min_bytes` must fit. Same device+inode, still mapped: the same Segment. kBadSegment otherwise.
+  /// `name` may have one leading '/', nothing else that leaves the folder; must be a regular file
+  /// (no symlink is followed); the size is the file's own, and `min_bytes` must fit. Same
+  /// device+inode, still mapped: the same Segment. kBadSegment otherwise.
   [[nodiscard]] Result<SegmentPtr> open(std::string_view name, std::uint64_t min_bytes);
   [[nodiscard]] std::size_t mapped() const;
 

@@ -1,4 +1,5 @@
-// What the network layer calls for each connection and how the layer above answers. No protocol above ZMTP is known here.
+// What the network layer calls for each connection and how the layer above answers. No protocol
+// above ZMTP is known here.
 #pragma once
 
 #include "wire/message.hpp"
@@ -12,8 +13,9 @@ namespace lmcache::net {
 
 using PeerId = std::uint64_t;  ///< unique for the life of the process, never reused
 
-/// The right, and duty, to answer one message. Move-only, usable from any thread; exactly one send() per message. Counts as one request in
-/// flight on its connection until sent or destroyed. After the connection has gone, send() is a no-op.
+/// The right, and duty, to answer one message. Move-only, usable from any thread; exactly one
+/// send() per message. Counts as one request in flight on its connection until sent or destroyed.
+/// After the connection has gone, send() is a no-op.
 class ReplySlot {
  public:
   struct Target {  // implemented by the connection
@@ -44,8 +46,8 @@ class ReplySlot {
   std::size_t request_bytes_ = 0;
 };
 
-/// Implemented by the request layer. All calls for one peer come from that peer's I/O thread, in order:
-/// opened, any number of message, closed. None may block.
+/// Implemented by the request layer. All calls for one peer come from that peer's I/O thread, in
+/// order: opened, any number of message, closed. None may block.
 class Handler {
  public:
   virtual ~Handler() = default;
@@ -53,6 +55,13 @@ class Handler {
   virtual void opened(PeerId peer, const std::string& name) = 0;
   virtual void message(PeerId peer, wire::Message message, ReplySlot slot) = 0;
   virtual void closed(PeerId peer) = 0;
+  /// A connection is being dropped for what its peer did or failed to do; `reason` is one printable
+  /// line. For the log only: also called for connections that never opened, before closed() for
+  /// others.
+  virtual void dropped(const std::string& name, const std::string& reason) {
+    (void)name;
+    (void)reason;
+  }
 };
 
 }  // namespace lmcache::net

@@ -1,9 +1,8 @@
-// Process-wide counters by name and labels, cheap to bump from any thread.
+// Failed requests, counted by operation and cause. Process-wide; any thread.
 #pragma once
 
 #include <lmcache/status.hpp>
 
-#include <atomic>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -11,8 +10,12 @@
 
 namespace lmcache::obs {
 
-/// Counts a failed request by operation and cause and logs it once, rate-limited per (operation, cause): the first of a kind at once, then at
-/// most one line each ten seconds with the number left out. `text` must not contain token ids, salts or prompt content.
+/// Counts a failed request by operation and cause and logs it, rate-limited per (operation, cause):
+/// the first of a kind at once, then at most one line each ten seconds with the number left out.
+/// `operation` is the protocol's name for it. The set of rows is bounded whatever peers send:
+/// kUnknownOperation, names that are not of the form [a-z0-9_]{1,64} and names beyond the 64th all
+/// count as "unknown". `text` and `peer` are cleaned (log.hpp); `text` must not contain token ids,
+/// salts or prompt content.
 void request_failed(std::string_view operation, const Error& error, std::string_view peer);
 
 struct FailureCount {

@@ -1,4 +1,5 @@
-// A multipart message as it came off a connection: frames in one contiguous body. Owned, movable, thread-agnostic.
+// A multipart message as it came off a connection: frames in one contiguous body. Owned, movable,
+// thread-agnostic.
 #pragma once
 
 #include <cstddef>
@@ -19,9 +20,14 @@ class Message {
     const std::size_t begin = i == 0 ? 0 : ends_[i - 1];
     return ByteView{body_}.subspan(begin, ends_[i] - begin);
   }
-  /// The body being filled by the decoder; close_frame() ends the current frame at its present size.
+  /// The body being filled by the decoder; close_frame() ends the current frame at its present
+  /// size.
   [[nodiscard]] Bytes& body() noexcept { return body_; }
-  void close_frame() { ends_.push_back(body_.size()); }
+  [[nodiscard]] const Bytes& body() const noexcept { return body_; }
+  void close_frame() {
+    if (ends_.empty()) ends_.reserve(8);  // a request has two to eight frames: one allocation
+    ends_.push_back(body_.size());
+  }
 
  private:
   Bytes body_;

@@ -1,0 +1,47 @@
+#include "app/cli.hpp"
+#include "app/host.hpp"
+#include "app/server_main.hpp"
+#include "obs/clean_text.hpp"
+#include "obs/log.hpp"
+
+#include <boost/uuid/random_generator.hpp>
+#include <boost/uuid/uuid_io.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+
+namespace {
+
+using namespace lmcache;
+
+int serve(ServerConfig config) {
+  obs::setup_logging({obs::parse_level(config.log_level).value(),
+                      obs::parse_log_format(config.log_format).value(), config.request_logging});
+  if (config.instance_id.empty()) {
+    config.instance_id = to_string(boost::uuids::random_generator()());
+  }
+  if (config.tcp && !app::is_loopback_host(config.host)) {
+    obs::log_event(obs::Level::kWarn,
+                   "the protocol has no authentication: whoever reaches this address can read and "
+                   "change the cache; bind a loopback address or a trusted network",
+                   {{"host", config.host}});
+  }
+  return app::run_server(config);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    const std::vector<std::string> args(argv + 1, argv + argc);
+    auto invocation =
+        app::parse_command_line(args, [](const char* name) { return std::getenv(name); });
+    std::fputs(invocation.out.c_str(), stdout);
+    std::fputs(invocation.err.c_str(), stderr);
+    if (invocation.action == app::Invocation::Action::kExit) return invocation.exit_code;
+    return serve(std::move(invocation.config));
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "lmcache server: %s\n", obs::clean_text(error.what(), 500).c_str());
+    return 1;
+  }
+}

@@ -1,0 +1,196 @@
+#include "app/flag_rules.hpp"
+
+#include <bit>
+
+namespace lmcache::app {
+namespace {
+
+using C = ServerConfig;
+constexpr double kYear = 365.0 * 24 * 3600;
+
+ServerFlag flag(std::string name, std::string value, Rule rule, std::string help) {
+  return {std::move(name),          "",
+          std::move(value),         std::move(rule.allowed),
+          std::move(rule.fallback), std::move(help),
+          std::move(rule.set)};
+}
+
+ServerFlag toggle_flag(std::string name, std::string negation, Rule rule, std::string help) {
+  ServerFlag made = flag(std::move(name), "", std::move(rule), std::move(help));
+  made.negation = std::move(negation);
+  return made;
+}
+
+/// The two pool sizes follow --max-workers where they are not given, so they go into the draft
+/// first.
+Rule workers(std::optional<unsigned> Draft::*member) {
+  return {"whole number 1..1024", "--max-workers", [=](Draft& draft, const std::string& text) {
+            draft.*member = parse_integer<unsigned>(text, 1, 1024);
+            return draft.*member ? std::optional<Refusal>() : Refusal{};
+          }};
+}
+
+Rule base_workers() {
+  return {"whole number 1..1024", "1", [](Draft& draft, const std::string& text) {
+            const auto number = parse_integer<unsigned>(text, 1, 1024);
+            draft.max_workers = number.value_or(1);
+            return number ? std::optional<Refusal>() : Refusal{};
+          }};
+}
+
+Rule alignment() {
+  Rule rule = whole_number(&C::l1_align_bytes, std::uint64_t{512}, std::uint64_t{2} << 20);
+  rule.allowed = "power of two, 512..2097152";
+  rule.set = [inner = std::move(rule.set)](Draft& draft,
+                                           const std::string& text) -> std::optional<Refusal> {
+    if (auto refusal = inner(draft, text)) return refusal;
+    if (!std::has_single_bit(draft.config.l1_align_bytes)) return Refusal{};
+    return std::nullopt;
+  };
+  return rule;
+}
+
+Rule reap_timeout() {
+  Rule rule = seconds(&C::worker_reap_timeout, 0, kYear);
+  rule.allowed = "0 (never), or seconds 30..31536000";
+  rule.set = [inner = std::move(rule.set)](Draft& draft,
+                                           const std::string& text) -> std::optional<Refusal> {
+    if (auto refusal = inner(draft, text)) return refusal;
+    const auto timeout = draft.config.worker_reap_timeout;
+    if (timeout.count() != 0 && timeout < std::chrono::seconds(30)) return Refusal{};
+    return std::nullopt;
+  };
+  return rule;
+}
+
+FlagGroup socket_flags() {
+  return {"Request socket",
+          {
+              flag("--transport", "NAME",
+                   only("zmq", {{"grpc", "the gRPC transport is not part of this server"}}),
+                   "request transport"),
+              flag("--host", "HOST", short_text(&C::host, 255, false),
+                   "address to bind; the protocol has no authentication, so a host that is not "
+                   "loopback is warned of"),
+              flag("--port", "N", whole_number(&C::port, std::uint16_t{0}),
+                   "TCP port to bind; 0 takes a free one, which the log names"),
+              flag("--request-socket", "PATH", short_text(&C::request_socket, 107, true),
+                   "also serve on this unix socket, mode 0660"),
+              toggle_flag("--no-tcp", "", toggle(&C::tcp, false), "serve on the unix socket only"),
+              flag("--io-threads", "N", whole_number(&C::io_threads, 1u, 64u),
+                   "threads that read and write connections"),
+          }};
+}
+
+FlagGroup limit_flags() {
+  return {"Limits",
+          {
+              flag("--max-connections", "N", whole_number(&C::max_connections, 1u, 1'000'000u),
+                   "connections at one time; more are closed at once"),
+              flag("--max-message-bytes", "N",
+                   whole_number(&C::max_message_bytes, std::uint64_t{1024}, std::uint64_t{4} << 30),
+                   "largest request; a peer that sends a larger one is disconnected"),
+              flag("--max-frames", "N", whole_number(&C::max_frames, 16u, 65536u),
+                   "most frames of one request"),
+              flag("--max-unsent-bytes", "N",
+                   whole_number(&C::max_unsent_bytes, std::uint64_t{4096}, std::uint64_t{64} << 30),
+                   "unsent reply bytes at which a connection is no longer read from"),
+              flag("--max-inflight", "N", whole_number(&C::max_inflight, 1u, 1'000'000u),
+                   "unanswered requests at which a connection is no longer read from"),
+              flag("--handshake-timeout-seconds", "S", seconds(&C::handshake_timeout, 0.1, 3600),
+                   "time a new connection has to finish the ZMTP handshake"),
+              flag("--heartbeat-interval-seconds", "S", seconds(&C::heartbeat_interval, 0.1, 3600),
+                   "time between the ZMTP PINGs sent to each peer"),
+              flag("--heartbeat-timeout-seconds", "S", seconds(&C::heartbeat_timeout, 0.2, 86400),
+                   "silence after which a peer counts as dead; more than the interval"),
+              flag("--shutdown-timeout-seconds", "S", seconds(&C::shutdown_timeout, 0, 3600),
+                   "time that requests in flight have after SIGTERM or SIGINT"),
+          }};
+}
+
+FlagGroup request_flags() {
+  return {"Requests",
+          {
+              flag("--chunk-size", "N", whole_number(&C::chunk_size, 1u, 65536u),
+                   "tokens of a chunk; a multiple of every group's tokens per block"),
+              flag("--null-block-id", "N",
+                   whole_number(&C::null_block_id, std::numeric_limits<std::int64_t>::min()),
+                   "engine block id that means \"no data\""),
+              flag("--hash-algorithm", "NAME",
+                   only("blake3", {{"sha256_cbor", "that hash comes from an engine's Python code"},
+                                   {"builtin", "that hash is Python's, seeded per process"}}),
+                   "hash of token chunks"),
+              flag("--engine-type", "NAME",
+                   only("default", {{"blend", "the blend engine does not exist yet"}}),
+                   "kind of reuse: whole prefixes"),
+              flag("--supported-transfer-mode", "NAME",
+                   only("lmcache_driven",
+                        {{"engine_driven", "engine-driven transfers do not exist yet"},
+                         {"auto", "engine-driven transfers do not exist yet"}}),
+                   "who copies: the server"),
+              toggle_flag("--separate-object-groups", "--no-separate-object-groups",
+                          toggle(&C::separate_object_groups, true),
+                          "one object group per attention window; off: a single one"),
+              flag("--max-workers", "N", base_workers(), "threads of each of the two pools below"),
+              flag("--max-gpu-workers", "N", workers(&Draft::max_gpu_workers), "copy threads"),
+              flag("--max-cpu-workers", "N", workers(&Draft::max_cpu_workers), "request threads"),
+              flag("--worker-reap-timeout-seconds", "S", reap_timeout(),
+                   "silence after which an engine's registration is dropped"),
+              flag("--worker-registration-grace-seconds", "S",
+                   seconds(&C::worker_registration_grace, 0, kYear),
+                   "the same for an engine that has never pinged; at least the reap timeout"),
+              flag("--session-ttl-seconds", "S", seconds(&C::session_ttl, 0.1, kYear),
+                   "time after its last use that a request's state is kept"),
+          }};
+}
+
+FlagGroup cache_flags() {
+  const std::string single = "it evicts by quota, and quotas do not exist yet";
+  return {"L1 cache",
+          {
+              flag("--l1-size-gb", "GIB", real_number(&C::l1_size_gb, 0.001, false, 65536),
+                   "size of the pool in GiB; memory is taken when first used"),
+              flag("--l1-align-bytes", "N", alignment(), "alignment of every object"),
+              flag("--l1-write-ttl-seconds", "S", seconds(&C::l1_write_ttl, 1, kYear),
+                   "backstop: longest time a store may wait before it begins"),
+              flag("--l1-read-ttl-seconds", "S", seconds(&C::l1_read_ttl, 1, kYear),
+                   "backstop: longest time an unused lease is kept"),
+              flag("--eviction-policy", "NAME",
+                   choice(&C::eviction_policy, {"LRU", "noop"},
+                          {{"ARC", "that policy does not exist yet"}, {"IsolatedLRU", single}}),
+                   "what goes first when memory is short"),
+              flag("--eviction-trigger-watermark", "F",
+                   real_number(&C::eviction_trigger_watermark, 0, true, 1),
+                   "share of L1 in use at which background eviction starts"),
+              flag("--eviction-ratio", "F", real_number(&C::eviction_ratio, 0, false, 1),
+                   "share of the watermark's bytes that background eviction frees"),
+          }};
+}
+
+FlagGroup observability_flags() {
+  return {"Observability",
+          {
+              flag("--instance-id", "ID", short_text(&C::instance_id, 128, true),
+                   "name of this server in the log; empty: a random UUID"),
+              flag("--log-level", "NAME", choice(&C::log_level, {"debug", "info", "warn", "error"}),
+                   "least level that is logged (to stderr); LMCACHE_LOG_LEVEL sets it too"),
+              flag("--log-format", "NAME", choice(&C::log_format, {"text", "json"}),
+                   "text for people, json (one object a line) for machines"),
+              toggle_flag("--disable-logging", "", toggle(&C::request_logging, false),
+                          "failed requests are counted but not logged"),
+              toggle_flag("--enable-extra-logging", "", toggle(&C::extra_logging, true),
+                          "log throughput and memory at intervals"),
+              flag("--extra-logging-interval", "S", seconds(&C::extra_logging_interval, 0.1, 86400),
+                   "seconds between those lines"),
+          }};
+}
+
+}  // namespace
+
+const std::vector<FlagGroup>& server_flags() {
+  static const std::vector<FlagGroup> groups{socket_flags(), request_flags(), cache_flags(),
+                                             limit_flags(), observability_flags()};
+  return groups;
+}
+
+}  // namespace lmcache::app

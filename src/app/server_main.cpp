@@ -1,0 +1,113 @@
+#include "app/server_main.hpp"
+
+#include "engine/dispatcher.hpp"
+#include "engine/engine.hpp"
+#include "net/server.hpp"
+#include "obs/counters.hpp"
+#include "obs/log.hpp"
+#include "pool/arena.hpp"
+
+#include <lmcache/version.hpp>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <sys/resource.h>
+
+#include <cmath>
+#include <csignal>
+#include <stdexcept>
+#include <thread>
+
+namespace lmcache::app {
+namespace {
+
+using obs::Level;
+
+constexpr double kGib = 1024.0 * 1024.0 * 1024.0;
+
+void require(const Status& status) {
+  if (!status) throw std::runtime_error(status.error().text);
+}
+
+// Each connection is a file descriptor; the soft limit of many shells is below what max_connections promises.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) obs::log_event(Level::kWarn, "the limit of open files stays where it is");
+}
+
+pool::Arena map_l1(const ServerConfig& config) {
+  auto arena = pool::Arena::create(static_cast<std::uint64_t>(std::llround(config.l1_size_gb * kGib)));
+  if (!arena) throw std::runtime_error(arena.error().text);
+  return std::move(*arena);
+}
+
+void announce(const ServerConfig& config, const net::Server& server) {
+  obs::log_event(Level::kInfo, "lmcache server starts",
+                 {{"version", kVersion},
+                  {"instance_id", config.instance_id},
+                  {"l1_gib", config.l1_size_gb},
+                  {"eviction_policy", config.eviction_policy},
+                  {"chunk_size", config.chunk_size}});
+  if (!config.request_socket.empty()) obs::log_event(Level::kInfo, "listening on a unix socket", {{"path", config.request_socket}});
+  // Scripts written for the Python server wait for this very line.
+  if (config.tcp) {
+    obs::log_event(Level::kInfo, "LMCache zmq cache server is running on " + config.host + ":" + std::to_string(server.port()));
+  }
+}
+
+void log_failures() {
+  for (const auto& failure : obs::failure_counts()) {
+    obs::log_event(Level::kInfo, "requests failed",
+                   {{"operation", failure.operation}, {"cause", to_string(failure.cause)}, {"count", failure.count}});
+  }
+}
+
+/// Says that the server is up, waits for SIGINT or SIGTERM, then drains; a second signal stops at once. True if everything in flight
+/// was answered.
+bool serve_until_signal(net::Server& server, const ServerConfig& config) {
+  const auto deadline = config.shutdown_timeout;
+  boost::asio::io_context signals_context;
+  boost::asio::signal_set signals(signals_context, SIGINT, SIGTERM);
+  bool drained = false;
+  std::thread drainer;
+  const auto second = [&](const boost::system::error_code& error, int) {
+    if (error) return;
+    obs::log_event(Level::kWarn, "second signal: stopping at once");
+    server.stop();
+  };
+  const auto first = [&](const boost::system::error_code& error, int) {
+    if (error) return;
+    obs::log_event(Level::kInfo, "stopping: requests in flight are finished", {{"deadline_ms", deadline.count()}});
+    drainer = std::thread([&] {
+      drained = server.drain(std::chrono::steady_clock::now() + deadline);
+      boost::asio::post(signals_context, [&] { signals.cancel(); });
+    });
+    signals.async_wait(second);
+  };
+  signals.async_wait(first);
+  announce(config, server);  // only now: whoever waits for the line may send a signal next
+  signals_context.run();
+  if (drainer.joinable()) drainer.join();
+  return drained;
+}
+
+}  // namespace
+
+int run_server(const ServerConfig& config) {
+  raise_descriptor_limit();
+  const pool::Arena arena = map_l1(config);
+  engine::Engine engine(config, arena.memory());
+  engine::Dispatcher dispatcher(engine);
+  net::Server server(net::NetOptions::from(config), dispatcher);
+  require(server.start());
+  const bool drained = serve_until_signal(server, config);
+  server.stop();
+  log_failures();
+  obs::log_event(drained ? Level::kInfo : Level::kWarn, drained ? "stopped" : "stopped with requests unanswered");
+  return drained ? 0 : 1;
+}
+
+}  // namespace lmcache::app

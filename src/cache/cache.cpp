@@ -1,0 +1,170 @@
+#include <algorithm>
+#include <bit>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "cache/hit_finder.hpp"
+#include "cache/impl.hpp"
+
+namespace lmcache {
+namespace {
+
+using cache::ChunkId;
+using cache::kNoId;
+
+/// Background eviction lets others in after this many chunks.
+constexpr int kChunksPerStep = 256;
+
+std::unique_ptr<cache::Policy> checked_policy(const CacheOptions& options) {
+  if (!std::has_single_bit(options.align_bytes))
+    throw std::invalid_argument("L1's alignment of " + std::to_string(options.align_bytes) +
+                                " bytes is not a power of two");
+  auto policy = cache::make_policy(options.policy);
+  if (!policy) throw std::invalid_argument(policy.error().text);
+  return std::move(*policy);
+}
+
+/// What may serve a lookup, each layout once. Layouts nobody stored under are left out.
+std::vector<cache::HitLayout> hit_layouts(const cache::Layouts& known,
+                                          std::span<const LayoutPtr> layouts) {
+  std::vector<cache::HitLayout> rows;
+  for (const LayoutPtr& layout : layouts) {
+    const cache::LayoutId id = layout ? known.find(*layout) : kNoId;
+    if (id == kNoId) continue;
+    if (std::ranges::any_of(rows, [&](const auto& row) { return row.id == id; })) continue;
+    cache::HitLayout row(id, *known[id].layout);
+    if (row.servable()) rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+Error not_leased(std::uint32_t chunk, const char* why) {
+  return {Cause::kNotLeased, "chunk " + std::to_string(chunk) + " " + why};
+}
+
+}  // namespace
+
+Cache::Cache(std::span<std::byte> memory, CacheOptions options)
+    : impl_(std::make_shared<Impl>(memory, options.align_bytes, checked_policy(options))) {
+  const double total = static_cast<double>(impl_->table.allocator().total_bytes());
+  const double trigger = total * std::clamp(options.trigger_watermark, 0.0, 1.0);
+  impl_->trigger_bytes = static_cast<std::uint64_t>(trigger);
+  impl_->target_bytes =
+      static_cast<std::uint64_t>(trigger * (1.0 - std::clamp(options.eviction_ratio, 0.0, 1.0)));
+}
+
+Cache::~Cache() = default;
+
+Lease Cache::lookup(const Keyspace& keyspace, std::span<const ChunkHash> hashes,
+                    std::span<const LayoutPtr> layouts) {
+  const std::lock_guard lock(impl_->mutex);
+  cache::ChunkTable& table = impl_->table;
+  const cache::KeyspaceId space = table.keyspaces().find(keyspace);
+  if (space == kNoId) return {};
+  const std::vector<cache::HitLayout> rows = hit_layouts(table.layouts(), layouts);
+  if (rows.empty()) return {};
+
+  cache::HitFinder finder(keyspace.world_size, rows);
+  std::vector<ChunkId> chain;
+  for (const ChunkHash& hash : hashes) {
+    const ChunkId id = table.find(space, hash);
+    chain.push_back(id);
+    const bool more = id == kNoId ? finder.add({}) : finder.add(table[id].shards);
+    if (!more) break;
+  }
+  if (finder.best() == 0) return {};
+  chain.resize(finder.best());
+  Lease lease;
+  lease.state_ = std::make_unique<detail::LeaseState>();
+  lease.state_->core = impl_;
+  lease.state_->held.assign(chain.size(), true);
+  lease.state_->chain = std::move(chain);
+  impl_->pin_chain(lease.state_->chain);
+  return lease;
+}
+
+void Cache::commit(StoreTicket ticket) {
+  if (!ticket.state_) return;
+  const std::lock_guard lock(ticket.state_->core->mutex);
+  ticket.state_->publish();
+}
+
+Result<ReadPins> Cache::open_read(const Lease& lease, std::uint32_t rank, const LayoutPtr& layout,
+                                  std::uint32_t first, std::uint32_t last) {
+  if (first > last || last > lease.chunks() || !layout)
+    return not_leased(last, "is beyond what the lease covers");
+  if (lease.state_ && lease.state_->core != impl_)
+    return not_leased(first, "is leased from another cache");
+  for (std::uint32_t i = first; i < last; ++i)
+    if (!lease.holds(i)) return not_leased(i, "has been released");
+  ReadPins pins;
+  pins.state_ = std::make_unique<detail::ReadState>();
+  pins.state_->core = impl_;
+  std::vector<ObjectRef>& objects = pins.state_->objects;
+  std::vector<ChunkId> needed;
+
+  const std::lock_guard lock(impl_->mutex);
+  cache::ChunkTable& table = impl_->table;
+  const cache::LayoutId id = table.layouts().find(*layout);
+  if (id == kNoId) return not_leased(first, "has no object of this layout");
+  const std::vector<ObjectLayout::Group>& groups = table.layouts()[id].layout->groups;
+  for (std::uint32_t i = first; i < last; ++i) {
+    const ChunkId chunk = lease.state_->chain[i];
+    const cache::Shard* shard = chunk == kNoId ? nullptr : table.shard(chunk, rank, id);
+    const std::size_t before = objects.size();
+    for (std::uint32_t g = 0; g < groups.size(); ++g) {
+      const std::int32_t window = groups[g].window_chunks;
+      if (groups[g].auxiliary || (window > 0 && last - i > static_cast<std::uint32_t>(window)))
+        continue;
+      if (shard == nullptr || (shard->present >> g & 1) == 0)
+        return not_leased(i, "has no object of this rank and layout");
+      objects.push_back({g, i, table.object(*shard, g), groups[g].bytes});
+    }
+    if (objects.size() > before) needed.push_back(chunk);
+  }
+  for (const ChunkId chunk : needed) table.pin(chunk);
+  pins.state_->pinned = std::move(needed);
+  return pins;
+}
+
+void Cache::touch(const Keyspace& keyspace, std::span<const ChunkHash> hashes) {
+  const std::lock_guard lock(impl_->mutex);
+  const cache::KeyspaceId space = impl_->table.keyspaces().find(keyspace);
+  if (space == kNoId) return;
+  for (std::size_t i = hashes.size(); i-- > 0;)
+    if (const ChunkId id = impl_->table.find(space, hashes[i]); id != kNoId) impl_->table.touch(id);
+}
+
+void Cache::clear(bool force) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->table.clear(force);
+}
+
+std::uint64_t Cache::evict_above_watermark() {
+  std::uint64_t freed = 0;
+  std::unique_lock lock(impl_->mutex);
+  const pool::Allocator& pool = impl_->table.allocator();
+  if (pool.used_bytes() == 0 || pool.used_bytes() < impl_->trigger_bytes) return 0;
+  for (;;) {
+    for (int i = 0; i < kChunksPerStep; ++i) {
+      if (pool.used_bytes() <= impl_->target_bytes) return freed;
+      const auto bytes = impl_->table.evict_one();
+      if (!bytes) return freed;
+      freed += *bytes;
+    }
+    lock.unlock();
+    std::this_thread::yield();
+    lock.lock();
+  }
+}
+
+CacheStats Cache::stats() const {
+  const std::lock_guard lock(impl_->mutex);
+  CacheStats stats = impl_->table.stats();
+  stats.allocation_failures = impl_->allocation_failures;
+  return stats;
+}
+
+}  // namespace lmcache

@@ -1,0 +1,63 @@
+#include "cache/chunk_index.hpp"
+
+#include <bit>
+#include <cstring>
+#include <random>
+
+#include "pool/invariant.hpp"
+
+namespace lmcache::cache {
+namespace {
+
+std::uint64_t random_word() {
+  std::random_device device;
+  return (std::uint64_t{device()} << 32) | device();
+}
+
+std::uint64_t multiply_fold(std::uint64_t a, std::uint64_t b) noexcept {
+  __extension__ using Wide = unsigned __int128;
+  const Wide product = Wide{a} * b;
+  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+}
+
+}  // namespace
+
+ChunkIndex::ChunkIndex(const Paged<Chunk>& chunks)
+    : chunks_(chunks), seed_{random_word(), random_word()}, entries_(0, Hash{}, Equal{&chunks}) {}
+
+// The digest's bytes are well mixed already, but a client may choose tokens until digests share the
+// bits a table looks at; the seeds, new in every process, keep it from knowing which bits those
+// are.
+ChunkIndex::Probe ChunkIndex::probe(KeyspaceId keyspace, const ChunkHash& hash) const noexcept {
+  std::uint64_t words[4];
+  std::memcpy(words, hash.bytes.data(), sizeof words);
+  const std::uint64_t left = multiply_fold(words[0] ^ seed_[0], words[1] ^ seed_[1]);
+  const std::uint64_t right =
+      multiply_fold(words[2] ^ seed_[1], words[3] ^ std::rotl(seed_[0], 32) ^ keyspace);
+  return {multiply_fold(left ^ seed_[0], right ^ 0x9e3779b97f4a7c15u), keyspace, &hash};
+}
+
+bool ChunkIndex::Equal::operator()(const Probe& a, const Entry& b) const noexcept {
+  if (a.mixed != b.mixed) return false;
+  const Chunk& chunk = (*chunks)[b.id];
+  return chunk.keyspace == a.keyspace && chunk.hash == *a.hash;
+}
+
+ChunkId ChunkIndex::find(KeyspaceId keyspace, const ChunkHash& hash) const {
+  const auto found = entries_.find(probe(keyspace, hash));
+  return found == entries_.end() ? kNoId : found->id;
+}
+
+void ChunkIndex::insert(ChunkId id) {
+  const Chunk& chunk = chunks_[id];
+  entries_.insert(Entry{probe(chunk.keyspace, chunk.hash).mixed, id});
+}
+
+void ChunkIndex::erase(ChunkId id) {
+  const Chunk& chunk = chunks_[id];
+  const auto found = entries_.find(probe(chunk.keyspace, chunk.hash));
+  invariant(found != entries_.end(), "a chunk in the index can be found there");
+  entries_.erase(found);
+}
+
+}  // namespace lmcache::cache

@@ -1,0 +1,58 @@
+// (keyspace, chunk hash) -> chunk id. Entries hold the id and the mixed hash only: 16 bytes, and
+// growing never looks at chunks.
+#pragma once
+
+#include <lmcache/cache.hpp>
+
+#include <boost/unordered/unordered_flat_set.hpp>
+#include <cstddef>
+#include <cstdint>
+
+#include "cache/chunk.hpp"
+#include "cache/paged.hpp"
+
+namespace lmcache::cache {
+
+class ChunkIndex {
+ public:
+  /// `chunks` is where ids lead to; it must outlive the index.
+  explicit ChunkIndex(const Paged<Chunk>& chunks);
+
+  [[nodiscard]] ChunkId find(KeyspaceId keyspace, const ChunkHash& hash) const;  ///< kNoId: absent
+  /// chunks[id] is filled in and not yet in the index.
+  void insert(ChunkId id);
+  void erase(ChunkId id);
+  [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
+
+ private:
+  struct Entry {
+    std::uint64_t mixed;
+    ChunkId id;
+  };
+  struct Probe {
+    std::uint64_t mixed;
+    KeyspaceId keyspace;
+    const ChunkHash* hash;
+  };
+  struct Hash {
+    using is_transparent = void;
+    using is_avalanching = void;
+    std::size_t operator()(const Entry& entry) const noexcept { return entry.mixed; }
+    std::size_t operator()(const Probe& probe) const noexcept { return probe.mixed; }
+  };
+  struct Equal {
+    using is_transparent = void;
+    const Paged<Chunk>* chunks;
+    bool operator()(const Entry& a, const Entry& b) const noexcept { return a.id == b.id; }
+    bool operator()(const Probe& a, const Entry& b) const noexcept;
+    bool operator()(const Entry& a, const Probe& b) const noexcept { return (*this)(b, a); }
+  };
+
+  [[nodiscard]] Probe probe(KeyspaceId keyspace, const ChunkHash& hash) const noexcept;
+
+  const Paged<Chunk>& chunks_;
+  std::uint64_t seed_[2];
+  boost::unordered_flat_set<Entry, Hash, Equal> entries_;
+};
+
+}  // namespace lmcache::cache

@@ -1,0 +1,210 @@
+// The two halves of a store inside the cache: reserve() and what its ticket does later.
+#include <algorithm>
+#include <bit>
+#include <numeric>
+#include <string>
+#include <utility>
+
+#include "cache/core.hpp"
+#include "cache/impl.hpp"
+
+namespace lmcache {
+namespace {
+
+using cache::ChunkId;
+using cache::kNoId;
+
+constexpr std::uint32_t kMaxWorldSize = 4096;
+constexpr std::size_t kMaxGroups = 64;
+
+Error ours(std::string text) {
+  return {Cause::kInternal, "reserve: " + std::move(text)};
+}
+
+Status check(const Keyspace& keyspace, std::uint32_t rank, const ObjectLayout* layout,
+             std::size_t chain, std::uint32_t first, std::span<const std::vector<bool>> wanted) {
+  if (keyspace.world_size == 0 || keyspace.world_size > kMaxWorldSize)
+    return Error{Cause::kBadRange, "world size " + std::to_string(keyspace.world_size) +
+                                       " is not in 1.." + std::to_string(kMaxWorldSize)};
+  if (rank >= keyspace.world_size)
+    return Error{Cause::kBadRange, "rank " + std::to_string(rank) + " of a world of " +
+                                       std::to_string(keyspace.world_size)};
+  if (layout == nullptr) return ours("no layout");
+  if (layout->groups.empty() || layout->groups.size() > kMaxGroups)
+    return Error{Cause::kBadGeometry, std::to_string(layout->groups.size()) +
+                                          " object groups; 1.." + std::to_string(kMaxGroups) +
+                                          " are allowed"};
+  if (chain >= UINT32_MAX || first > chain)
+    return Error{Cause::kBadRange,
+                 "chunks " + std::to_string(first) + ".." + std::to_string(chain)};
+  if (wanted.size() != layout->groups.size())
+    return ours(std::to_string(wanted.size()) + " wanted lists for " +
+                std::to_string(layout->groups.size()) + " groups");
+  for (const std::vector<bool>& group : wanted)
+    if (group.size() != chain - first)
+      return ours("a wanted list of " + std::to_string(group.size()) + " for " +
+                  std::to_string(chain - first) + " chunks");
+  return {};
+}
+
+/// What is to be stored and not resident: a mask of groups per chunk of the range.
+struct Missing {
+  std::vector<std::uint64_t> groups;
+  std::uint64_t objects = 0;
+  std::uint64_t bytes = 0;  ///< of the pool; saturates
+};
+
+Missing find_missing(const detail::StoreState& store, const ObjectLayout& layout,
+                     std::span<const std::vector<bool>> wanted) {
+  const cache::ChunkTable& table = store.core->table;
+  const cache::LayoutId id = table.layouts().find(layout);
+  std::vector<std::uint64_t> rounded;
+  for (const ObjectLayout::Group& group : layout.groups)
+    rounded.push_back(table.allocator().rounded(group.bytes));
+  Missing missing;
+  for (std::size_t i = 0; i < store.hashes.size(); ++i) {
+    const ChunkId chunk = store.chain[store.first + i];
+    const cache::Shard* shard =
+        chunk == kNoId || id == kNoId ? nullptr : table.shard(chunk, store.rank, id);
+    std::uint64_t groups = 0;
+    for (std::size_t g = 0; g < wanted.size(); ++g) {
+      const std::uint64_t bit = std::uint64_t{1} << g;
+      if (!wanted[g][i] || (shard != nullptr && (shard->present & bit) != 0)) continue;
+      groups |= bit;
+      ++missing.objects;
+      if (__builtin_add_overflow(missing.bytes, rounded[g], &missing.bytes))
+        missing.bytes = UINT64_MAX;
+    }
+    missing.groups.push_back(groups);
+  }
+  return missing;
+}
+
+Error no_memory(const cache::ChunkTable& table, const Missing& missing) {
+  const auto text = [](std::uint64_t bytes) { return std::to_string(bytes); };
+  const pool::Allocator& pool = table.allocator();
+  return {Cause::kNoMemory,
+          "the store needs " + text(missing.bytes) + " bytes for " + text(missing.objects) +
+              " objects; of L1's " + text(pool.total_bytes()) + " bytes " +
+              text(pool.free_bytes()) + " are free (" + text(pool.largest_free_bytes()) +
+              " in one piece) and " + text(table.busy_bytes()) + " leased or being stored"};
+}
+
+}  // namespace
+
+Result<StoreTicket> Cache::reserve(const Keyspace& keyspace, std::uint32_t rank,
+                                   const LayoutPtr& layout, std::span<const ChunkHash> hashes,
+                                   std::uint32_t first, std::span<const std::vector<bool>> wanted) {
+  if (Status ok = check(keyspace, rank, layout.get(), hashes.size(), first, wanted); !ok)
+    return ok.error();
+  // Made before the lock is taken, so that on an error it ends, and takes the lock itself, after we
+  // gave it up.
+  StoreTicket ticket;
+  ticket.state_ = std::make_unique<detail::StoreState>();
+  detail::StoreState& store = *ticket.state_;
+  store.core = impl_;
+  store.rank = rank;
+  store.first = first;
+  store.hashes.assign(hashes.begin() + first, hashes.end());
+  std::vector<ChunkId> chain(hashes.size(), kNoId);
+
+  const std::lock_guard lock(impl_->mutex);
+  cache::ChunkTable& table = impl_->table;
+  if (const cache::LayoutId known = table.layouts().find(*layout);
+      known != kNoId && !cache::same_groups(*table.layouts()[known].layout, *layout))
+    return Error{Cause::kBadGeometry, "two layouts of one fingerprint with different groups"};
+  if (const cache::KeyspaceId known = table.keyspaces().find(keyspace); known != kNoId)
+    for (std::size_t i = 0; i < hashes.size(); ++i) chain[i] = table.find(known, hashes[i]);
+  impl_->pin_chain(chain);
+  store.chain = std::move(chain);
+
+  const Missing missing = find_missing(store, *layout, wanted);
+  if (missing.bytes > table.obtainable_bytes()) {
+    ++impl_->allocation_failures;
+    return no_memory(table, missing);
+  }
+  if (missing.objects == 0) return ticket;
+  store.objects.reserve(missing.objects);
+  for (std::uint32_t i = 0; i < missing.groups.size(); ++i)
+    for (std::uint64_t left = missing.groups[i]; left != 0; left &= left - 1) {
+      const auto group = static_cast<std::uint32_t>(std::countr_zero(left));
+      store.objects.push_back({group, first + i, nullptr, layout->groups[group].bytes});
+    }
+  store.keyspace = table.keyspaces().acquire(keyspace);
+  store.layout = table.acquire_layout(layout);
+  if (!store.allocate()) {
+    ++impl_->allocation_failures;
+    return no_memory(table, missing);
+  }
+  return ticket;
+}
+
+namespace detail {
+
+std::uint64_t StoreState::rounded(const ObjectRef& object) const {
+  return core->table.layouts()[layout].rounded[object.group];
+}
+
+bool StoreState::allocate() {
+  // Large ones first, while the gaps are large.
+  std::vector<std::uint32_t> order(objects.size());
+  std::iota(order.begin(), order.end(), 0u);
+  std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
+    return rounded(objects[a]) > rounded(objects[b]);
+  });
+  if (try_allocate(order)) return true;
+  // Now all that may go has gone. What we took before that lies in what were gaps then, maybe in
+  // the middle of what is room now: place it anew.
+  give_back();
+  return try_allocate(order);
+}
+
+bool StoreState::try_allocate(std::span<const std::uint32_t> order) {
+  for (const std::uint32_t i : order) {
+    objects[i].data = core->table.allocate(rounded(objects[i]));
+    if (objects[i].data == nullptr) return false;
+  }
+  return true;
+}
+
+void StoreState::give_back() {
+  for (ObjectRef& object : objects)
+    if (object.data != nullptr)
+      core->table.give_back(std::exchange(object.data, nullptr), rounded(object));
+}
+
+/// Finds the chunk at `position` again if it was absent at reserve() or has been cleared by force
+/// since, and pins it.
+void StoreState::adopt(std::uint32_t position, bool create) {
+  cache::ChunkTable& table = core->table;
+  ChunkId& id = chain[position];
+  if (id != kNoId && table[id].place != cache::Place::kDetached) return;
+  const ChunkHash& hash = hashes[position - first];
+  ChunkId now = table.find(keyspace, hash);
+  if (now != kNoId)
+    table.pin(now);
+  else if (create)
+    now = table.create_pinned(keyspace, hash, position);
+  if (id != kNoId) table.unpin(id);
+  id = now;
+}
+
+void StoreState::publish() {
+  if (objects.empty()) return;
+  cache::ChunkTable& table = core->table;
+  for (ObjectRef& object : objects) {
+    adopt(object.chunk, true);
+    if (table.publish(chain[object.chunk], rank, layout, object.group, object.data))
+      object.data = nullptr;
+  }
+  for (std::uint32_t i = first; i < chain.size(); ++i) adopt(i, false);
+  for (std::uint32_t i = std::max(first, 1u); i < chain.size(); ++i)
+    if (chain[i] != kNoId && chain[i - 1] != kNoId &&
+        table[chain[i - 1]].place != cache::Place::kDetached)
+      table.link(chain[i], chain[i - 1]);
+  give_back();
+  objects.clear();
+}
+
+}  // namespace detail
+}  // namespace lmcache

@@ -1,0 +1,60 @@
+// Everything requests share, wired together: the pool and cache, copy threads, registered workers, leases and token chains. Owns the request threads and the
+// maintenance timer.
+#pragma once
+
+#include "copy/cpu_copier.hpp"
+#include "copy/segment.hpp"
+#include "engine/instances.hpp"
+#include "engine/lookups.hpp"
+#include "engine/token_chain.hpp"
+
+#include <lmcache/cache.hpp>
+#include <lmcache/config.hpp>
+
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
+
+#include <memory>
+
+namespace lmcache::engine {
+
+class Engine {
+ public:
+  /// `memory` is L1 (not owned). Starts the request threads and the maintenance timer.
+  Engine(const ServerConfig& config, std::span<std::byte> memory);
+  /// Lets running requests end; nothing may be submitted any more.
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  [[nodiscard]] const ServerConfig& config() const noexcept { return config_; }
+  [[nodiscard]] Cache& cache() noexcept { return cache_; }
+  [[nodiscard]] copy::CpuCopier& copier() noexcept { return copier_; }
+  [[nodiscard]] copy::SegmentTable& segments() noexcept { return segments_; }
+  [[nodiscard]] Instances& instances() noexcept { return instances_; }
+  [[nodiscard]] Lookups& lookups() noexcept { return lookups_; }
+  [[nodiscard]] TokenChains& chains() noexcept { return chains_; }
+  /// Request threads: decoding, hashing, planning. Nothing submitted here may wait for anything.
+  [[nodiscard]] boost::asio::thread_pool& threads() noexcept { return threads_; }
+
+  /// One round of housekeeping: lapsed leases and sessions, silent workers, background eviction.
+  void maintain(Clock::time_point now);
+
+ private:
+  void schedule_maintenance();
+  void log_throughput(Clock::time_point now);
+
+  const ServerConfig config_;
+  Cache cache_;
+  copy::SegmentTable segments_;
+  Instances instances_;
+  Lookups lookups_;
+  TokenChains chains_;
+  boost::asio::thread_pool threads_;
+  boost::asio::steady_timer maintenance_;
+  Clock::time_point throughput_at_;       // of the last throughput line; maintenance only
+  copy::CpuCopier::Stats throughput_;
+  copy::CpuCopier copier_;  // last: its threads end before anything they call goes
+};
+
+}  // namespace lmcache::engine

@@ -1,0 +1,133 @@
+#include "engine/instances.hpp"
+
+#include <algorithm>
+
+namespace lmcache::engine {
+
+void Instances::open(net::PeerId peer) {
+  const std::lock_guard lock(mutex_);
+  peers_.try_emplace(peer);
+}
+
+InstancePtr Instances::erase(std::unordered_map<wire::InstanceId, Entry>::iterator entry) {
+  for (const net::PeerId peer : entry->second.peers) {
+    if (const auto found = peers_.find(peer); found != peers_.end()) found->second.used.erase(entry->first);
+  }
+  InstancePtr gone = std::move(entry->second.instance);
+  entries_.erase(entry);
+  return gone;
+}
+
+std::vector<InstancePtr> Instances::close(net::PeerId peer) {
+  std::vector<InstancePtr> gone;
+  const std::lock_guard lock(mutex_);
+  const auto found = peers_.find(peer);
+  if (found == peers_.end()) return gone;
+  const auto used = std::move(found->second.used);
+  peers_.erase(found);
+  for (const wire::InstanceId id : used) {
+    const auto entry = entries_.find(id);
+    if (entry == entries_.end()) continue;
+    entry->second.peers.erase(peer);
+    if (entry->second.peers.empty()) gone.push_back(erase(entry));
+  }
+  return gone;
+}
+
+void Instances::announce(net::PeerId peer, wire::InstanceId id) {
+  const std::lock_guard lock(mutex_);
+  if (const auto found = peers_.find(peer); found != peers_.end()) found->second.announced.insert(id);
+}
+
+void Instances::forget_announced(net::PeerId peer, wire::InstanceId id) {
+  const std::lock_guard lock(mutex_);
+  const auto found = peers_.find(peer);
+  if (found == peers_.end()) return;
+  auto& announced = found->second.announced;
+  if (const auto one = announced.find(id); one != announced.end()) announced.erase(one);
+}
+
+InstancePtr Instances::put(net::PeerId peer, InstancePtr instance, Clock::time_point now) {
+  const std::lock_guard lock(mutex_);
+  const auto found = peers_.find(peer);
+  if (found == peers_.end()) return instance;
+  const wire::InstanceId id = instance->id;
+  Entry& entry = entries_[id];
+  std::swap(entry.instance, instance);
+  entry.peers.insert(peer);
+  entry.last_seen = now;
+  found->second.used.insert(id);
+  found->second.told.erase(id);
+  return instance;
+}
+
+InstancePtr Instances::remove(wire::InstanceId id) {
+  const std::lock_guard lock(mutex_);
+  const auto entry = entries_.find(id);
+  return entry == entries_.end() ? nullptr : erase(entry);
+}
+
+InstancePtr Instances::find(net::PeerId peer, wire::InstanceId id, Clock::time_point now) {
+  const std::lock_guard lock(mutex_);
+  const auto entry = entries_.find(id);
+  if (entry == entries_.end()) return nullptr;
+  entry->second.last_seen = now;
+  if (const auto found = peers_.find(peer); found != peers_.end()) {
+    entry->second.peers.insert(peer);
+    found->second.used.insert(id);
+  }
+  return entry->second.instance;
+}
+
+bool Instances::ping(net::PeerId peer, wire::InstanceId id, Clock::time_point now) {
+  const std::lock_guard lock(mutex_);
+  const auto found = peers_.find(peer);
+  if (found == peers_.end()) return true;
+  Peer& connection = found->second;
+  if (const auto entry = entries_.find(id); entry != entries_.end()) {
+    entry->second.last_seen = now;
+    entry->second.pinged = true;
+    entry->second.peers.insert(peer);
+    connection.used.insert(id);
+    connection.told.erase(id);
+    return true;
+  }
+  if (connection.announced.contains(id)) return true;
+  if (connection.told.contains(id)) return true;
+  // A peer that makes ids up must not grow us; forgetting what it was told only tells it once more.
+  if (connection.told.size() >= kUnknownPingsPerPeer) connection.told.clear();
+  connection.told.insert(id);
+  return false;
+}
+
+std::vector<LayoutPtr> Instances::layouts(const std::string& model, std::uint32_t world_size) const {
+  std::vector<LayoutPtr> out;
+  const std::lock_guard lock(mutex_);
+  for (const auto& [id, entry] : entries_) {
+    const Instance& instance = *entry.instance;
+    if (instance.world_size != world_size || instance.model != model) continue;
+    const bool known = std::any_of(out.begin(), out.end(), [&](const LayoutPtr& layout) {
+      return layout->fingerprint == instance.layout->fingerprint;
+    });
+    if (!known) out.push_back(instance.layout);
+  }
+  return out;
+}
+
+std::vector<InstancePtr> Instances::reap(Clock::time_point silent_before, Clock::time_point never_pinged_before) {
+  std::vector<InstancePtr> gone;
+  const std::lock_guard lock(mutex_);
+  for (auto entry = entries_.begin(); entry != entries_.end();) {
+    const auto next = std::next(entry);
+    if (entry->second.last_seen < (entry->second.pinged ? silent_before : never_pinged_before)) gone.push_back(erase(entry));
+    entry = next;
+  }
+  return gone;
+}
+
+std::size_t Instances::size() const {
+  const std::lock_guard lock(mutex_);
+  return entries_.size();
+}
+
+}  // namespace lmcache::engine

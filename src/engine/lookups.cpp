@@ -1,0 +1,239 @@
+#include "engine/lookups.hpp"
+
+#include <algorithm>
+
+namespace lmcache::engine {
+
+struct Lookups::Record {
+  net::PeerId owner = 0;
+  std::string request_id;
+  Keyspace keyspace;
+  std::vector<ChunkHash> hashes;  // of the hit
+  Lease lease;
+  std::uint32_t readers = 1;
+  bool collected = false;
+  Clock::time_point last_used;
+
+  struct Use {  // one retrieve: a reader reads a chunk at most once
+    wire::InstanceId instance;
+    std::uint32_t rank, first, last;
+  };
+  std::vector<Use> uses;
+  std::vector<std::vector<std::uint8_t>> spent;  // [rank][chunk] reads gone; a rank's row is made at its first use
+  std::vector<std::uint32_t> ranks_done;         // [chunk] ranks with no read left
+
+  [[nodiscard]] std::uint32_t hit() const { return static_cast<std::uint32_t>(hashes.size()); }
+  [[nodiscard]] bool same_request(const std::string& id, const Keyspace& ks) const {
+    return request_id == id && keyspace == ks;
+  }
+  [[nodiscard]] bool covers(std::span<const ChunkHash> chain, std::uint32_t first, std::uint32_t last) const {
+    return first < last && last <= hit() && last <= chain.size() && hashes[last - 1] == chain[last - 1];
+  }
+  [[nodiscard]] std::uint32_t spent_at(std::uint32_t rank, std::uint32_t chunk) const {
+    return rank < spent.size() && !spent[rank].empty() ? spent[rank][chunk] : 0;
+  }
+  [[nodiscard]] bool may_read(const Reader& reader, std::uint32_t first, std::uint32_t last) const {
+    const bool read_before = std::any_of(uses.begin(), uses.end(), [&](const Use& use) {
+      return use.instance == reader.instance && use.rank == reader.rank && use.first < last && first < use.last;
+    });
+    if (read_before) return false;
+    for (std::uint32_t chunk = first; chunk < last; ++chunk) {
+      if (!lease.holds(chunk) || spent_at(reader.rank, chunk) >= readers) return false;
+    }
+    return true;
+  }
+  // `reads` more of [first, last) are over for `rank`. From the end to the start, so that released chunks keep prefix-first recency.
+  void spend(std::uint32_t rank, std::uint32_t first, std::uint32_t last, std::uint32_t reads) {
+    if (rank >= keyspace.world_size) return;
+    if (spent.empty()) spent.resize(keyspace.world_size);
+    if (ranks_done.empty()) ranks_done.resize(hit(), 0);
+    auto& row = spent[rank];
+    if (row.empty()) row.resize(hit(), 0);
+    for (std::uint32_t chunk = last; chunk-- > first;) {
+      if (row[chunk] >= readers) continue;
+      row[chunk] = static_cast<std::uint8_t>(std::min<std::uint32_t>(readers, row[chunk] + reads));
+      if (row[chunk] == readers && ++ranks_done[chunk] == keyspace.world_size) lease.release(chunk);
+    }
+  }
+};
+
+Lookups::Lookups() = default;
+Lookups::~Lookups() = default;
+
+void Lookups::open(net::PeerId peer) {
+  const std::lock_guard lock(mutex_);
+  peers_.try_emplace(peer);
+}
+
+void Lookups::close(net::PeerId peer) {
+  Records gone;  // leases are released after the lock is
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = peers_.find(peer);
+    if (found == peers_.end()) return;
+    auto& records = found->second.records;
+    while (!records.empty()) {
+      const auto record = records.begin();
+      auto& same_id = by_request_[record->request_id];
+      std::erase(same_id, record);
+      if (same_id.empty()) by_request_.erase(record->request_id);
+      gone.splice(gone.end(), records, record);
+    }
+    peers_.erase(found);
+    std::erase_if(scheduler_of_, [peer](const auto& entry) { return entry.second == peer; });
+  }
+}
+
+void Lookups::erase(Records::iterator record) {
+  const auto same_id = by_request_.find(record->request_id);
+  std::erase(same_id->second, record);
+  if (same_id->second.empty()) by_request_.erase(same_id);
+  peers_.at(record->owner).records.erase(record);
+}
+
+Lookups::Record* Lookups::find(net::PeerId owner, const std::string& request_id, const Keyspace& keyspace) {
+  const auto found = by_request_.find(request_id);
+  if (found == by_request_.end()) return nullptr;
+  for (const auto record : found->second) {
+    if (record->owner == owner && record->keyspace == keyspace) return &*record;
+  }
+  return nullptr;
+}
+
+void Lookups::put(net::PeerId owner, const std::string& request_id, const Keyspace& keyspace, std::span<const ChunkHash> hashes,
+                  Lease lease, std::uint32_t readers, Clock::time_point now) {
+  const std::lock_guard lock(mutex_);
+  const auto peer = peers_.find(owner);
+  if (peer == peers_.end()) return;
+  auto& records = peer->second.records;
+  if (const auto same_id = by_request_.find(request_id); same_id != by_request_.end()) {
+    const auto old = std::find_if(same_id->second.begin(), same_id->second.end(), [&](Records::iterator record) {
+      return record->owner == owner && record->same_request(request_id, keyspace);
+    });
+    if (old != same_id->second.end()) erase(*old);
+  }
+  if (records.size() >= kRecordsPerPeer) erase(records.begin());
+  Record& record = records.emplace_back();
+  record.owner = owner;
+  record.request_id = request_id;
+  record.keyspace = keyspace;
+  record.hashes.assign(hashes.begin(), hashes.end());
+  record.lease = std::move(lease);
+  record.readers = readers;
+  record.last_used = now;
+  by_request_[request_id].push_back(std::prev(records.end()));
+}
+
+std::uint32_t Lookups::collect(net::PeerId owner, const std::string& request_id, Clock::time_point now) {
+  const std::lock_guard lock(mutex_);
+  const auto found = by_request_.find(request_id);
+  if (found == by_request_.end()) return 0;
+  // The latest lookup first: it is the one whose result the caller has not seen.
+  for (auto it = found->second.rbegin(); it != found->second.rend(); ++it) {
+    Record& record = **it;
+    if (record.owner != owner || record.collected) continue;
+    record.collected = true;
+    record.last_used = now;
+    return record.hit();
+  }
+  return 0;
+}
+
+Lookups::Record* Lookups::match(const Reader& reader, const std::string& request_id, const Keyspace& keyspace,
+                                std::span<const ChunkHash> chain, std::uint32_t first, std::uint32_t last) {
+  const auto found = by_request_.find(request_id);
+  if (found == by_request_.end()) return nullptr;
+  std::vector<Record*> able;
+  for (const auto record : found->second) {
+    if (record->same_request(request_id, keyspace) && record->covers(chain, first, last) && record->may_read(reader, first, last)) {
+      able.push_back(&*record);
+    }
+  }
+  if (able.empty()) return nullptr;
+  if (able.size() == 1) {
+    constexpr std::size_t kInstancesMax = 65536;
+    if (scheduler_of_.size() < kInstancesMax) scheduler_of_[reader.instance] = able.front()->owner;
+    return able.front();
+  }
+  // Equal content under one id: any serves, but spending another engine's lease would leave that engine without.
+  const auto owned_by = [&](net::PeerId peer) {
+    const auto it = std::find_if(able.begin(), able.end(), [peer](const Record* r) { return r->owner == peer; });
+    return it == able.end() ? nullptr : *it;
+  };
+  if (Record* own = owned_by(reader.peer)) return own;
+  if (const auto known = scheduler_of_.find(reader.instance); known != scheduler_of_.end()) {
+    if (Record* own = owned_by(known->second)) return own;
+  }
+  return able.front();
+}
+
+Result<ReadPins> Lookups::read(const Reader& reader, const std::string& request_id, const Keyspace& keyspace,
+                               std::span<const ChunkHash> chain, std::uint32_t first, std::uint32_t last, Clock::time_point now,
+                               const Open& open) {
+  const std::lock_guard lock(mutex_);
+  Record* record = match(reader, request_id, keyspace, chain, first, last);
+  if (!record) {
+    return Error{Cause::kNotLeased, "no lease of this request covers the chunks; look up first, and retrieve each range once"};
+  }
+  auto pins = open(record->lease);
+  record->uses.push_back({reader.instance, reader.rank, first, last});
+  record->spend(reader.rank, first, last, 1);
+  record->last_used = now;
+  return pins;
+}
+
+void Lookups::free(net::PeerId owner, const std::string& request_id, const Keyspace& keyspace, std::span<const ChunkHash> chain,
+                   std::uint32_t first, std::uint32_t last, std::optional<std::uint32_t> rank, std::uint32_t readers,
+                   Clock::time_point now) {
+  const std::lock_guard lock(mutex_);
+  Record* record = find(owner, request_id, keyspace);
+  if (!record) return;
+  last = std::min(last, record->hit());
+  if (!record->covers(chain, first, last)) return;
+  record->collected = true;
+  record->last_used = now;
+  // A caller that gives up as many reads as it asked for means the rest of them, whatever was read meanwhile.
+  const std::uint32_t reads = readers >= record->readers ? record->readers : readers;
+  const std::uint32_t rank_first = rank.value_or(0), rank_last = rank ? *rank + 1 : keyspace.world_size;
+  for (std::uint32_t r = rank_first; r < rank_last; ++r) record->spend(r, first, last, reads);
+}
+
+std::vector<Lookups::Ended> Lookups::end(net::PeerId owner, const std::string& request_id) {
+  std::vector<Ended> ended;
+  const std::lock_guard lock(mutex_);
+  const auto found = by_request_.find(request_id);
+  if (found == by_request_.end()) return ended;
+  const auto records = found->second;  // erase() edits the original
+  for (const auto record : records) {
+    if (record->owner != owner) continue;
+    ended.push_back({record->keyspace, std::move(record->hashes)});
+    erase(record);
+  }
+  return ended;
+}
+
+std::size_t Lookups::expire(Clock::time_point lease_before, Clock::time_point record_before) {
+  std::size_t lapsed = 0;
+  const std::lock_guard lock(mutex_);
+  for (auto& [id, peer] : peers_) {
+    for (auto record = peer.records.begin(); record != peer.records.end();) {
+      const auto next = std::next(record);
+      if (record->last_used < lease_before && record->lease.chunks() > 0) {
+        record->lease = Lease{};
+        ++lapsed;
+      }
+      if (record->last_used < record_before) erase(record);
+      record = next;
+    }
+  }
+  return lapsed;
+}
+
+std::size_t Lookups::size() const {
+  const std::lock_guard lock(mutex_);
+  std::size_t n = 0;
+  for (const auto& [id, peer] : peers_) n += peer.records.size();
+  return n;
+}
+
+}  // namespace lmcache::engine

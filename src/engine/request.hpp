@@ -1,0 +1,43 @@
+// One request on its way through the engine: decoded, prepared, given its turn, run, answered.
+#pragma once
+
+#include "engine/ordering.hpp"
+#include "engine/responder.hpp"
+#include "net/handler.hpp"
+#include "wire/message.hpp"
+#include "wire/operations.hpp"
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+namespace lmcache::engine {
+
+class Engine;
+
+class Request {
+ public:
+  virtual ~Request() = default;
+  /// What it touches; fixed once the request is made.
+  [[nodiscard]] virtual std::vector<OrderKey> keys() const = 0;
+  /// Work that touches no shared state and may take long (hashing). Called on a request thread, before the request's turn, until it returns true.
+  [[nodiscard]] virtual bool prepare() { return true; }
+  /// The request's turn has not come yet; it may give up waiting by itself.
+  virtual void blocked() {}
+  /// The request's turn. Sends the one reply, and calls `finished` exactly once, now or later, from any thread.
+  virtual void run(std::function<void()> finished) = 0;
+  /// The connection has gone before the request's turn.
+  virtual void discard() = 0;
+};
+
+/// What a request is made from.
+struct Arrival {
+  net::PeerId peer = 0;
+  wire::Message message;
+  Responder responder;
+};
+
+/// Decodes a served operation other than those the dispatcher answers at once. nullptr: it was malformed and has been answered.
+[[nodiscard]] std::shared_ptr<Request> make_request(Engine& engine, const wire::Operation& operation, Arrival arrival);
+
+}  // namespace lmcache::engine

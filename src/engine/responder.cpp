@@ -1,0 +1,71 @@
+#include "engine/responder.hpp"
+
+#include "obs/counters.hpp"
+#include "wire/msgpack_writer.hpp"
+
+namespace lmcache::engine {
+
+using wire::FailureReply;
+using wire::MsgpackWriter;
+
+Responder::Responder(net::ReplySlot slot, wire::Bytes uid, wire::Bytes operation_frame, const wire::Operation* operation,
+                     std::shared_ptr<const std::string> peer_name)
+    : open_(new Open{std::move(slot), std::move(uid), std::move(operation_frame), operation, std::move(peer_name)}) {}
+
+Responder::~Responder() {
+  if (open_) fail({Cause::kInternal, "the request was dropped unanswered"});
+}
+
+void Responder::send(wire::Bytes operation_frame) {
+  std::vector<wire::Bytes> frames;
+  frames.reserve(2);
+  frames.push_back(std::move(open_->uid));
+  frames.push_back(std::move(operation_frame));
+  const auto open = std::move(open_);
+  open->slot.send(std::move(frames));
+}
+
+void Responder::send(wire::Bytes operation_frame, wire::Bytes payload) {
+  std::vector<wire::Bytes> frames;
+  frames.reserve(3);
+  frames.push_back(std::move(open_->uid));
+  frames.push_back(std::move(operation_frame));
+  frames.push_back(std::move(payload));
+  const auto open = std::move(open_);
+  open->slot.send(std::move(frames));
+}
+
+void Responder::none() { send(std::move(open_->operation_frame)); }
+
+void Responder::boolean(bool value) {
+  send(std::move(open_->operation_frame), std::move(MsgpackWriter().boolean(value)).take());
+}
+
+void Responder::integer(std::int64_t value) {
+  send(std::move(open_->operation_frame), std::move(MsgpackWriter().integer(value)).take());
+}
+
+void Responder::string(std::string_view value) {
+  send(std::move(open_->operation_frame), std::move(MsgpackWriter().string(value)).take());
+}
+
+void Responder::empty_list() { send(std::move(open_->operation_frame), std::move(MsgpackWriter().array(0)).take()); }
+
+void Responder::transfer(wire::ByteView event, bool ok) {
+  send(std::move(open_->operation_frame), std::move(MsgpackWriter().array(2).binary(event).boolean(ok)).take());
+}
+
+void Responder::fail(const Error& error, wire::ByteView event) {
+  const wire::Operation* operation = open_->operation;
+  obs::request_failed(operation ? operation->name : "unknown", error, *open_->peer_name);
+  switch (operation ? operation->failure : FailureReply::kErrorText) {
+    case FailureReply::kNone: return none();
+    case FailureReply::kZero: return integer(0);
+    case FailureReply::kFalsePair: return transfer(event, false);
+    case FailureReply::kErrorText: break;
+  }
+  const std::string text = (operation ? std::string(operation->name) + ": " : std::string()) + error.text;
+  send(std::move(MsgpackWriter().string(text)).take());
+}
+
+}  // namespace lmcache::engine

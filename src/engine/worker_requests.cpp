@@ -1,0 +1,195 @@
+#include "engine/worker_requests.hpp"
+
+#include "engine/engine.hpp"
+#include "obs/log.hpp"
+
+#include <algorithm>
+
+namespace lmcache::engine {
+namespace {
+
+LayoutPtr make_layout(const Geometry& geometry) {
+  auto layout = std::make_shared<ObjectLayout>();
+  layout->fingerprint = geometry.fingerprint;
+  for (const ObjectGroup& group : geometry.object_groups) {
+    layout->groups.push_back({group.bytes, group.window_chunks, group.auxiliary});
+  }
+  return layout;
+}
+
+class Register final : public Request {
+ public:
+  Register(Engine& engine, Arrival arrival, wire::RegisterRequest request)
+      : engine_(engine), peer_(arrival.peer), responder_(std::move(arrival.responder)), request_(std::move(request)) {}
+
+  std::vector<OrderKey> keys() const override { return {request_.instance}; }
+
+  void run(std::function<void()> finished) override {
+    auto instance = open();
+    if (instance) {
+      warn_if_ambiguous(**instance);
+      obs::log_event(obs::Level::kInfo, "worker registered",
+                     {{"instance", request_.instance},
+                      {"model", request_.model},
+                      {"world_size", request_.world_size},
+                      {"kernel_groups", (*instance)->geometry.kernel_groups.size()},
+                      {"object_groups", (*instance)->geometry.object_groups.size()},
+                      {"tensors", request_.tensors.size()}});
+      const InstancePtr replaced = engine_.instances().put(peer_, std::move(*instance), Clock::now());
+      responder_.none();
+    } else {
+      responder_.fail(instance.error());
+    }
+    engine_.instances().forget_announced(peer_, request_.instance);
+    finished();
+  }
+
+  void discard() override { responder_.discard(); }
+
+ private:
+  // The memory behind a tensor, mapped; its true size is the limit of the view whatever the descriptor claims.
+  Status map_tensor(const wire::Descriptor& descriptor, Instance& instance, std::vector<TensorDesc>& tensors) {
+    const auto* memory = std::get_if<wire::CpuShmMemory>(&descriptor.memory);
+    if (!memory) {
+      return Error{Cause::kBadSegment, "tensor on device " + descriptor.device_uuid.substr(0, 64) +
+                                           ": this server copies CPU tensors in shared memory only"};
+    }
+    TensorDesc tensor;
+    tensor.dtype = descriptor.dtype;
+    tensor.shape = descriptor.shape;
+    tensor.stride = descriptor.stride;
+    tensor.storage_offset = descriptor.storage_offset;
+    const auto item = dtype_bytes(descriptor.dtype);
+    if (item == 0) return Error{Cause::kBadGeometry, "tensor of unknown dtype " + descriptor.dtype.substr(0, 64)};
+    const auto span = wire::span_bytes(descriptor, item);
+    if (!span) return span.error();
+    if (*span > memory->nbytes) {
+      return Error{Cause::kBadSegment, "a tensor's view needs " + std::to_string(*span) + " bytes of a segment of " +
+                                           std::to_string(memory->nbytes)};
+    }
+    copy::SegmentPtr segment;
+    if (memory->nbytes > 0) {
+      auto opened = engine_.segments().open(memory->shm_name, memory->nbytes);
+      if (!opened) return opened.error();
+      segment = std::move(*opened);
+      tensor.segment_bytes = std::min(segment->bytes(), memory->nbytes);
+    }
+    instance.bases.push_back(segment ? segment->base() : nullptr);
+    instance.segments.push_back(std::move(segment));
+    tensors.push_back(std::move(tensor));
+    return {};
+  }
+
+  Result<std::shared_ptr<Instance>> open() {
+    auto instance = std::make_shared<Instance>();
+    instance->id = request_.instance;
+    instance->model = request_.model;
+    instance->world_size = request_.world_size;
+    std::vector<TensorDesc> tensors;
+    for (const wire::Descriptor& descriptor : request_.tensors) {
+      if (const Status mapped = map_tensor(descriptor, *instance, tensors); !mapped) return mapped.error();
+    }
+    GeometryOptions options;
+    options.chunk_tokens = engine_.config().chunk_size;
+    options.separate_object_groups = engine_.config().separate_object_groups;
+    auto geometry = build_geometry(tensors, request_.engine, request_.hints, request_.groups, options);
+    if (!geometry) return geometry.error();
+    instance->geometry = std::move(*geometry);
+    instance->layout = make_layout(instance->geometry);
+    return instance;
+  }
+
+  // A lookup names a model, not a worker: with two geometries under one name it reports the longer hit, and the other's retrieve fails.
+  void warn_if_ambiguous(const Instance& instance) {
+    const auto known = engine_.instances().layouts(instance.model, instance.world_size);
+    const bool other = std::any_of(known.begin(), known.end(), [&](const LayoutPtr& layout) {
+      return layout->fingerprint != instance.layout->fingerprint;
+    });
+    if (!other) return;
+    obs::log_event(obs::Level::kWarn,
+                   "workers of one model name differ in geometry; they will not share chunks (expected only for pipeline stages)",
+                   {{"model", instance.model}, {"world_size", instance.world_size}});
+  }
+
+  Engine& engine_;
+  net::PeerId peer_;
+  Responder responder_;
+  wire::RegisterRequest request_;
+};
+
+class Unregister final : public Request {
+ public:
+  Unregister(Engine& engine, Arrival arrival, wire::InstanceId instance)
+      : engine_(engine), responder_(std::move(arrival.responder)), instance_(instance) {}
+
+  std::vector<OrderKey> keys() const override { return {instance_}; }
+
+  void run(std::function<void()> finished) override {
+    const InstancePtr gone = engine_.instances().remove(instance_);
+    obs::log_event(obs::Level::kInfo, gone ? "worker unregistered" : "unregister of an unknown worker", {{"instance", instance_}});
+    responder_.none();
+    finished();
+  }
+
+  void discard() override { responder_.discard(); }
+
+ private:
+  Engine& engine_;
+  Responder responder_;
+  wire::InstanceId instance_;
+};
+
+class Clear final : public Request {
+ public:
+  Clear(Engine& engine, Arrival arrival, bool force) : engine_(engine), responder_(std::move(arrival.responder)), force_(force) {}
+
+  std::vector<OrderKey> keys() const override { return {}; }
+
+  void run(std::function<void()> finished) override {
+    engine_.cache().clear(force_);
+    obs::log_event(obs::Level::kInfo, "cache cleared", {{"force", force_}});
+    responder_.none();
+    finished();
+  }
+
+  void discard() override { responder_.discard(); }
+
+ private:
+  Engine& engine_;
+  Responder responder_;
+  bool force_;
+};
+
+}  // namespace
+
+std::shared_ptr<Request> make_register(Engine& engine, Arrival arrival) {
+  auto request = wire::decode_register(arrival.message);
+  if (!request) {
+    if (const auto id = wire::decode_instance(arrival.message.frame(wire::kFirstPayload))) {
+      engine.instances().forget_announced(arrival.peer, *id);
+    }
+    arrival.responder.fail(request.error());
+    return nullptr;
+  }
+  return std::make_shared<Register>(engine, std::move(arrival), std::move(*request));
+}
+
+std::shared_ptr<Request> make_unregister(Engine& engine, Arrival arrival) {
+  const auto instance = wire::decode_instance(arrival.message.frame(wire::kFirstPayload));
+  if (!instance) {
+    arrival.responder.fail(instance.error());
+    return nullptr;
+  }
+  return std::make_shared<Unregister>(engine, std::move(arrival), *instance);
+}
+
+std::shared_ptr<Request> make_clear(Engine& engine, Arrival arrival) {
+  const auto force = wire::decode_bool(arrival.message.frame(wire::kFirstPayload));
+  if (!force) {
+    arrival.responder.fail(force.error());
+    return nullptr;
+  }
+  return std::make_shared<Clear>(engine, std::move(arrival), *force);
+}
+
+}  // namespace lmcache::engine

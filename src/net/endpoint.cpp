@@ -1,0 +1,247 @@
+#include "net/endpoint.hpp"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+
+namespace lmcache::net {
+namespace {
+
+// An address family the machine does not have, or an address it does not carry.
+bool address_missing(int error) noexcept {
+  return error == EAFNOSUPPORT || error == EADDRNOTAVAIL;
+}
+
+Error failure(const std::string& what, const std::string& why, const std::string& cure) {
+  std::string text = what + ": " + why;
+  if (!cure.empty()) text.append("; ").append(cure);
+  return {Cause::kNotServed, std::move(text)};
+}
+
+struct Address {
+  sockaddr_storage storage{};
+  socklen_t size = 0;
+
+  [[nodiscard]] int family() const noexcept { return storage.ss_family; }
+  [[nodiscard]] const sockaddr* get() const noexcept {
+    return reinterpret_cast<const sockaddr*>(&storage);
+  }
+  void set_port(std::uint16_t port) noexcept {
+    // sin_port and sin6_port lie at the same place.
+    reinterpret_cast<sockaddr_in*>(&storage)->sin_port = htons(port);
+  }
+  [[nodiscard]] std::uint16_t port() const noexcept {
+    return ntohs(reinterpret_cast<const sockaddr_in*>(&storage)->sin_port);
+  }
+};
+
+std::string to_text(const Address& address) {
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  const bool v6 = address.family() == AF_INET6;
+  const void* bytes = v6 ? static_cast<const void*>(
+                               &reinterpret_cast<const sockaddr_in6*>(&address.storage)->sin6_addr)
+                         : &reinterpret_cast<const sockaddr_in*>(&address.storage)->sin_addr;
+  inet_ntop(address.family(), bytes, text.data(), text.size());
+  std::string out = v6 ? "[" : "";
+  out += text.data();
+  out += v6 ? "]:" : ":";
+  out += std::to_string(address.port());
+  return out;
+}
+
+Result<std::vector<Address>> resolve(const std::string& host) {
+  std::vector<std::string> names{host};
+  if (host == "localhost") names = {"127.0.0.1", "::1"};
+  if (host.empty() || host == "*") names = {"0.0.0.0", "::"};
+
+  std::vector<Address> out;
+  for (const std::string& name : names) {
+    addrinfo hints{};
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = AI_PASSIVE;
+    addrinfo* list = nullptr;
+    if (const int code = getaddrinfo(name.c_str(), nullptr, &hints, &list); code != 0) {
+      return failure("cannot resolve host '" + name + "'", gai_strerror(code),
+                     "give --host an address of this machine, or a name that stands for one");
+    }
+    const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner{list, &freeaddrinfo};
+    for (const addrinfo* i = list; i != nullptr; i = i->ai_next) {
+      Address address;
+      std::memcpy(&address.storage, i->ai_addr, i->ai_addrlen);
+      address.size = i->ai_addrlen;
+      out.push_back(address);
+    }
+  }
+  return out;
+}
+
+/// A bound and listening socket; its descriptor is -1 and errno set where it failed.
+ListeningSocket try_listen(const Address& address) {
+  ListeningSocket out{::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
+                      address.family()};
+  if (out.fd() < 0) return out;
+  const int on = 1;
+  // So that a restart can bind while old connections linger; it does not share a live port.
+  (void)setsockopt(out.fd(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (address.family() == AF_INET6) {
+    (void)setsockopt(out.fd(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+  }
+  if (::bind(out.fd(), address.get(), address.size) != 0 || ::listen(out.fd(), SOMAXCONN) != 0) {
+    const int error = errno;
+    ::close(out.release_fd());
+    errno = error;
+  }
+  return out;
+}
+
+Error tcp_failure(const Address& address, int error) {
+  const std::string port = std::to_string(address.port());
+  std::string why = std::strerror(error), cure;
+  if (error == EADDRINUSE) {
+    why = "the port is in use";
+    cure =
+        "see who has it with `ss -ltnp 'sport = :" + port + "'`, stop it or choose another --port";
+  } else if (error == EACCES) {
+    cure = "ports below 1024 need privileges, choose another --port";
+  } else if (address_missing(error)) {
+    cure = "--host must be an address of this machine, see `ip address`";
+  }
+  return failure("cannot listen on " + to_text(address), why, cure);
+}
+
+std::uint16_t bound_port(int fd) {
+  Address address;
+  address.size = sizeof address.storage;
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&address.storage), &address.size) != 0) return 0;
+  return address.port();
+}
+
+/// One try to bind all addresses to one port. The error code is that of the first address that
+/// failed for a reason other than not existing here, and `failed` is that address.
+int try_listen_all(std::vector<Address>& addresses, std::uint16_t port, TcpListeners& out,
+                   Address& failed) {
+  int missing = 0;
+  for (Address& address : addresses) {
+    address.set_port(port);
+    ListeningSocket socket = try_listen(address);
+    if (socket.fd() < 0) {
+      const int error = errno;
+      failed = address;
+      if (!address_missing(error)) return error;
+      missing = error;
+      continue;
+    }
+    port = bound_port(socket.fd());
+    out.sockets.push_back(std::move(socket));
+  }
+  out.port = port;
+  return out.sockets.empty() ? missing : 0;
+}
+
+/// Whether somebody answers on a unix socket. EAGAIN: somebody does, with a full backlog.
+bool unix_socket_alive(const sockaddr_un& name) {
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return true;
+  const bool refused = ::connect(fd, reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0 &&
+                       (errno == ECONNREFUSED || errno == ENOENT);
+  ::close(fd);
+  return !refused;
+}
+
+}  // namespace
+
+ListeningSocket::ListeningSocket(ListeningSocket&& other) noexcept
+    : fd_(other.release_fd()),
+      family_(other.family_),
+      path_(std::exchange(other.path_, {})),
+      device_(other.device_),
+      inode_(other.inode_) {}
+
+ListeningSocket::~ListeningSocket() {
+  if (fd_ >= 0) ::close(fd_);
+  struct stat now {};
+  if (!path_.empty() && ::lstat(path_.c_str(), &now) == 0 && now.st_dev == device_ &&
+      now.st_ino == inode_) {
+    ::unlink(path_.c_str());
+  }
+}
+
+Result<TcpListeners> listen_tcp(const std::string& host, std::uint16_t port) {
+  auto addresses = resolve(host);
+  if (!addresses) return addresses.error();
+  // A free port of the first address may be taken on the second: another one then.
+  const int tries = port == 0 ? 16 : 1;
+  Address failed;
+  int error = 0;
+  for (int i = 0; i < tries; ++i) {
+    TcpListeners out;
+    error = try_listen_all(*addresses, port, out, failed);
+    if (error == 0) return out;
+    if (error != EADDRINUSE) break;
+  }
+  return tcp_failure(failed, error);
+}
+
+Result<ListeningSocket> listen_unix(const std::string& path) {
+  const std::string what = "cannot listen on unix socket '" + path + "'";
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof name.sun_path) {
+    return failure(what,
+                   "the path must have 1 to " + std::to_string(sizeof name.sun_path - 1) + " bytes",
+                   "choose a shorter --request-socket");
+  }
+  std::memcpy(name.sun_path, path.c_str(), path.size());
+
+  struct stat found {};
+  if (::lstat(path.c_str(), &found) == 0) {
+    if (!S_ISSOCK(found.st_mode)) {
+      return failure(what, "a file that is no socket is there",
+                     "remove it or choose another --request-socket");
+    }
+    if (unix_socket_alive(name)) {
+      return failure(what, "another server answers on it",
+                     "stop that one or choose another --request-socket");
+    }
+    ::unlink(path.c_str());
+  }
+  ListeningSocket out{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), AF_UNIX};
+  // Nobody can connect before listen(), so there is no moment with the umask's mode.
+  if (out.fd() < 0 || ::bind(out.fd(), reinterpret_cast<sockaddr*>(&name), sizeof name) != 0) {
+    const int error = errno;
+    return failure(what, std::strerror(error),
+                   error == ENOENT || error == EACCES || error == EROFS
+                       ? "the directory of --request-socket must exist and be writable"
+                       : "");
+  }
+  if (::lstat(path.c_str(), &found) == 0) {
+    out.path_ = path;
+    out.device_ = found.st_dev;
+    out.inode_ = found.st_ino;
+  }
+  if (::chmod(path.c_str(), 0660) != 0 || ::listen(out.fd(), SOMAXCONN) != 0) {
+    return failure(what, std::strerror(errno), "");
+  }
+  return out;
+}
+
+std::string peer_name(int fd) {
+  Address address;
+  address.size = sizeof address.storage;
+  if (getpeername(fd, reinterpret_cast<sockaddr*>(&address.storage), &address.size) != 0) {
+    return "gone";
+  }
+  return address.family() == AF_UNIX ? "unix" : "tcp " + to_text(address);
+}
+
+}  // namespace lmcache::net

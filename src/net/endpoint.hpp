@@ -1,0 +1,56 @@
+// Opens listening sockets, with errors a person can act on. Plain POSIX, blocking name resolution:
+// start-up only. Internal to src/net.
+#pragma once
+
+#include <lmcache/status.hpp>
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace lmcache::net {
+
+/// A listening, non-blocking socket. Closes it, and removes the unix socket's file if that is still
+/// the one it made.
+class ListeningSocket {
+ public:
+  ListeningSocket(int fd, int family) noexcept : fd_(fd), family_(family) {}
+  ListeningSocket(ListeningSocket&& other) noexcept;
+  ListeningSocket& operator=(ListeningSocket&&) = delete;
+  ~ListeningSocket();
+
+  [[nodiscard]] int family() const noexcept { return family_; }
+  [[nodiscard]] int fd() const noexcept { return fd_; }
+  /// The caller closes the descriptor from now on; the file stays ours to remove.
+  [[nodiscard]] int release_fd() noexcept { return std::exchange(fd_, -1); }
+
+ private:
+  friend Result<ListeningSocket> listen_unix(const std::string& path);
+
+  int fd_ = -1;
+  int family_ = 0;
+  std::string path_;  ///< unix socket's file; empty: none
+  dev_t device_ = 0;
+  ino_t inode_ = 0;
+};
+
+struct TcpListeners {
+  std::vector<ListeningSocket> sockets;
+  std::uint16_t port = 0;  ///< the same for all of them
+};
+
+/// Binds every address `host` stands for ("localhost": 127.0.0.1, and ::1 where the machine has it;
+/// "*" or "": all interfaces). Port 0: a free one.
+[[nodiscard]] Result<TcpListeners> listen_tcp(const std::string& host, std::uint16_t port);
+
+/// Mode 0660. A socket file on which nobody answers is replaced; anything else at `path` is an
+/// error.
+[[nodiscard]] Result<ListeningSocket> listen_unix(const std::string& path);
+
+/// "tcp 127.0.0.1:51234", "tcp [::1]:51234" or "unix": the peer of a connected socket.
+[[nodiscard]] std::string peer_name(int fd);
+
+}  // namespace lmcache::net

@@ -1,0 +1,48 @@
+// Decides when to PING a silent peer and when to give it up. Pure arithmetic on the times it is
+// told, so that tests need no clock. One owner, one thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+namespace lmcache::net {
+
+class Heartbeat {
+ public:
+  using Clock = std::chrono::steady_clock;
+  using Time = Clock::time_point;
+  enum class Action : std::uint8_t { kNothing, kPing, kDead };
+
+  /// `interval` 0 switches our PINGs and the judgement by `timeout` off.
+  Heartbeat(std::chrono::milliseconds interval, std::chrono::milliseconds timeout) noexcept
+      : interval_(interval), timeout_(timeout) {}
+
+  /// The handshake is over. `answers`: the peer's version knows PING (ZMTP 3.1); others are judged
+  /// only after they have answered one.
+  void start(Time now, bool answers) noexcept;
+  /// Bytes arrived. Ends what an earlier PING's TTL asked for.
+  void received(Time now) noexcept;
+  /// The peer sent PING and wants to be dropped when it is silent for `ttl` (0: no wish).
+  void peer_ping(std::chrono::milliseconds ttl) noexcept { ttl_ = ttl; }
+  void peer_pong() noexcept { answers_ = true; }
+  /// While we do not read, silence means nothing.
+  void pause() noexcept { paused_ = true; }
+  void resume(Time now) noexcept;
+
+  /// What to do now. kPing is counted as done.
+  [[nodiscard]] Action check(Time now) noexcept;
+  /// When to check again; Time::max() when there is nothing to wait for.
+  [[nodiscard]] Time next() const noexcept;
+
+ private:
+  using Duration = std::chrono::milliseconds;
+  /// The silence that ends the connection; 0: none does.
+  [[nodiscard]] Duration limit() const noexcept;
+
+  Duration interval_, timeout_, ttl_{0};
+  Time heard_{}, pinged_{};
+  bool answers_ = false;
+  bool paused_ = false;
+};
+
+}  // namespace lmcache::net

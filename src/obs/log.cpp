@@ -1,0 +1,137 @@
+#include "obs/log.hpp"
+
+#include "obs/clean_text.hpp"
+
+#include <spdlog/logger.h>
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <array>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace lmcache::obs {
+namespace {
+
+struct LevelName {
+  std::string_view name;
+  std::string_view padded;  ///< five wide, so that messages line up
+  spdlog::level::level_enum spdlog;
+};
+constexpr std::array<LevelName, 4> kLevels{{{"debug", "DEBUG", spdlog::level::debug},
+                                            {"info", "INFO ", spdlog::level::info},
+                                            {"warn", "WARN ", spdlog::level::warn},
+                                            {"error", "ERROR", spdlog::level::err}}};
+
+const LevelName& names_of(Level level) {
+  return kLevels[static_cast<std::size_t>(level)];
+}
+
+struct Log {
+  LogOptions options;
+  std::shared_ptr<spdlog::logger> logger;
+};
+
+Log make_log(const LogOptions& options, std::ostream* out) {
+  spdlog::sink_ptr sink;
+  if (out != nullptr) {
+    sink = std::make_shared<spdlog::sinks::ostream_sink_mt>(*out, true);
+  } else {
+    sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+  }
+  // spdlog adds the time; the rest of the line is ours, because its JSON would not be escaped.
+  const char* pattern = options.format == LogFormat::kJson ? R"({"ts":"%Y-%m-%dT%H:%M:%S.%eZ",%v)"
+                                                           : "%Y-%m-%dT%H:%M:%S.%eZ %v";
+  sink->set_formatter(
+      std::make_unique<spdlog::pattern_formatter>(pattern, spdlog::pattern_time_type::utc, "\n"));
+  auto logger = std::make_shared<spdlog::logger>("lmcache", std::move(sink));
+  logger->set_level(names_of(options.level).spdlog);
+  return {options, std::move(logger)};
+}
+
+Log& current() {
+  static Log log = make_log({}, nullptr);
+  return log;
+}
+
+void append_text_value(std::string& line, const Field::Value& value) {
+  if (const auto* text = std::get_if<std::string_view>(&value)) {
+    const std::string clean = clean_text(*text);
+    if (!clean.empty() && clean.find_first_of(" =\"\\") == std::string::npos) {
+      line += clean;
+      return;
+    }
+    line += '"';
+    for (const char c : clean) {
+      if (c == '"' || c == '\\') line += '\\';
+      line += c;
+    }
+    line += '"';
+  } else {
+    std::visit([&](const auto& plain) { line += nlohmann::json(plain).dump(); }, value);
+  }
+}
+
+std::string text_line(Level level, std::string_view message, std::initializer_list<Field> fields) {
+  std::string line{names_of(level).padded};
+  line += ' ';
+  line += clean_text(message);
+  for (const Field& field : fields) {
+    line += ' ';
+    line += field.key;
+    line += '=';
+    append_text_value(line, field.value);
+  }
+  return line;
+}
+
+std::string json_line(Level level, std::string_view message, std::initializer_list<Field> fields) {
+  nlohmann::ordered_json object;
+  object["level"] = names_of(level).name;
+  object["msg"] = clean_text(message);
+  for (const Field& field : fields) {
+    auto& place = object[std::string(field.key)];
+    if (const auto* text = std::get_if<std::string_view>(&field.value)) {
+      place = clean_text(*text);
+    } else {
+      std::visit([&](const auto& plain) { place = plain; }, field.value);
+    }
+  }
+  return object.dump().substr(1);  // the opening brace stands before the time
+}
+
+}  // namespace
+
+std::optional<Level> parse_level(std::string_view name) noexcept {
+  for (std::size_t i = 0; i < kLevels.size(); ++i) {
+    if (kLevels[i].name == name) return static_cast<Level>(i);
+  }
+  return std::nullopt;
+}
+
+std::optional<LogFormat> parse_log_format(std::string_view name) noexcept {
+  if (name == "text") return LogFormat::kText;
+  if (name == "json") return LogFormat::kJson;
+  return std::nullopt;
+}
+
+void setup_logging(const LogOptions& options, std::ostream* out) {
+  current() = make_log(options, out);
+}
+
+LogOptions log_options() noexcept {
+  return current().options;
+}
+
+void log_event(Level level, std::string_view message, std::initializer_list<Field> fields) {
+  Log& log = current();
+  const auto spdlog_level = names_of(level).spdlog;
+  if (!log.logger->should_log(spdlog_level)) return;
+  const std::string line = log.options.format == LogFormat::kJson
+                               ? json_line(level, message, fields)
+                               : text_line(level, message, fields);
+  log.logger->log(spdlog_level, spdlog::string_view_t(line));
+}
+
+}  // namespace lmcache::obs

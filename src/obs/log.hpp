@@ -1,0 +1,64 @@
+// One line per event on stderr, for people (text) or machines (json). Any thread; a line is never
+// torn.
+//
+//   text  2026-11-25T02:11:00.123Z INFO  listening host=localhost port=5555
+//   json
+//   {"ts":"2026-11-25T02:11:00.123Z","level":"info","msg":"listening","host":"localhost","port":5555}
+//
+// Texts may come from a peer: each is cleaned and cut to kMaxLogTextBytes. Never log token ids,
+// salts or prompt content.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <initializer_list>
+#include <optional>
+#include <ostream>
+#include <string_view>
+#include <variant>
+
+namespace lmcache::obs {
+
+enum class Level : std::uint8_t { kDebug, kInfo, kWarn, kError };
+enum class LogFormat : std::uint8_t { kText, kJson };
+
+/// "debug", "info", "warn", "error"; anything else is nothing.
+[[nodiscard]] std::optional<Level> parse_level(std::string_view name) noexcept;
+[[nodiscard]] std::optional<LogFormat> parse_log_format(std::string_view name) noexcept;
+
+struct LogOptions {
+  Level level = Level::kInfo;  ///< events below it are dropped
+  LogFormat format = LogFormat::kText;
+  bool failed_requests = true;  ///< false: request_failed() counts but does not log
+};
+
+/// Sets where and how events are written. Before the first call: info, text, stderr. Not while
+/// other threads log. `out` must outlive the last event (or the next call); nullptr is stderr.
+void setup_logging(const LogOptions& options, std::ostream* out = nullptr);
+
+/// What setup_logging() was given last.
+[[nodiscard]] LogOptions log_options() noexcept;
+
+/// A key of ours (snake_case, not "ts", "level" or "msg") and a value. Texts are views: valid for
+/// the call only.
+struct Field {
+  using Value = std::variant<std::string_view, std::int64_t, std::uint64_t, double, bool>;
+
+  template <std::convertible_to<std::string_view> Text>
+  Field(std::string_view name, const Text& text) : key(name), value(std::string_view(text)) {}
+  template <std::signed_integral Number>
+  Field(std::string_view name, Number number) : key(name), value(std::int64_t{number}) {}
+  template <std::unsigned_integral Number>
+  Field(std::string_view name, Number number) : key(name), value(std::uint64_t{number}) {}
+  Field(std::string_view name, double number) : key(name), value(number) {}
+  Field(std::string_view name, bool flag) : key(name), value(flag) {}
+
+  std::string_view key;
+  Value value;
+};
+
+/// `message` says what happened in a few constant words; what differs from event to event goes into
+/// fields.
+void log_event(Level level, std::string_view message, std::initializer_list<Field> fields = {});
+
+}  // namespace lmcache::obs

@@ -1,0 +1,138 @@
+#include "wire/zmtp_writer.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace lmcache::wire {
+namespace {
+
+// A frame from here on travels as a segment of its own; below, copying costs less than an iovec.
+constexpr std::size_t kOwnSegmentBytes = 4096;
+// Size at which a segment of packed frames is closed; also what an idle connection may keep.
+constexpr std::size_t kPackedBytes = 16 * 1024;
+
+constexpr std::uint8_t kFlagMore = 1, kFlagLong = 2, kFlagCommand = 4;
+
+ByteView view(std::string_view text) noexcept {
+  return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
+}
+
+/// A frame header: flags and length, 2 or 9 bytes.
+struct Header {
+  Header(std::uint8_t flags, std::size_t length) noexcept {
+    if (length <= 255) {
+      bytes[0] = std::byte{flags};
+      bytes[1] = static_cast<std::byte>(length);
+      size = 2;
+    } else {
+      bytes[0] = static_cast<std::byte>(flags | kFlagLong);
+      for (std::size_t i = 0; i < 8; ++i) {
+        bytes[1 + i] = static_cast<std::byte>(std::uint64_t{length} >> (56 - 8 * i));
+      }
+      size = 9;
+    }
+  }
+  [[nodiscard]] ByteView view() const noexcept { return ByteView{bytes}.first(size); }
+
+  std::array<std::byte, 9> bytes{};
+  std::size_t size = 0;
+};
+
+}  // namespace
+
+void ZmtpWriter::greeting() {
+  std::array<std::byte, kZmtpGreetingBytes> bytes{};
+  bytes[0] = std::byte{0xff};
+  bytes[8] = std::byte{1};  // with 0xff and 0x7f: what libzmq sends, also a ZMTP 1.0 identity frame
+  bytes[9] = std::byte{0x7f};
+  bytes[10] = std::byte{3};
+  bytes[11] = std::byte{1};
+  std::ranges::copy(view("NULL"), bytes.begin() + 12);
+  append(bytes);
+}
+
+void ZmtpWriter::ready() {
+  using namespace std::string_view_literals;
+  command("READY", view("\x0bSocket-Type\0\0\0\x06ROUTER"sv), view("\x08Identity\0\0\0\0"sv));
+}
+
+void ZmtpWriter::error(std::string_view reason) {
+  reason = reason.substr(0, 255);
+  const std::array length{static_cast<std::byte>(reason.size())};
+  command("ERROR", length, view(reason));
+}
+
+void ZmtpWriter::ping(std::uint16_t ttl_ds) {
+  const std::array ttl{static_cast<std::byte>(ttl_ds >> 8), static_cast<std::byte>(ttl_ds & 0xff)};
+  command("PING", ttl, {});
+}
+
+void ZmtpWriter::pong(const ZmtpPing& ping) {
+  command("PONG", ByteView{ping.context}.first(ping.context_size), {});
+}
+
+void ZmtpWriter::message(std::vector<Bytes> frames) {
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    const std::uint8_t flags = i + 1 < frames.size() ? kFlagMore : std::uint8_t{0};
+    append(Header{flags, frames[i].size()}.view());
+    if (frames[i].size() < kOwnSegmentBytes) {
+      append(frames[i]);
+    } else {
+      bytes_ += frames[i].size();
+      segments_.push_back(std::move(frames[i]));
+      open_ = false;
+    }
+  }
+}
+
+std::size_t ZmtpWriter::gather(std::span<ByteView> out) const noexcept {
+  std::size_t used = 0, skip = offset_;
+  for (const Bytes& segment : segments_) {
+    if (used == out.size() || bytes_ == 0) break;
+    out[used++] = ByteView{segment}.subspan(skip);
+    skip = 0;
+  }
+  return used;
+}
+
+void ZmtpWriter::consume(std::size_t size) noexcept {
+  bytes_ -= size;
+  offset_ += size;
+  while (!segments_.empty() && offset_ >= segments_.front().size()) {
+    if (open_ && segments_.size() == 1) {  // keep the packing segment for the next reply
+      segments_.front().clear();
+      offset_ = 0;
+      return;
+    }
+    offset_ -= segments_.front().size();
+    segments_.pop_front();
+  }
+}
+
+void ZmtpWriter::clear() noexcept {
+  segments_.clear();
+  offset_ = bytes_ = 0;
+  open_ = false;
+}
+
+void ZmtpWriter::append(ByteView bytes) {
+  if (!open_ || segments_.back().size() + bytes.size() > kPackedBytes) {
+    segments_.emplace_back();
+    open_ = true;
+  }
+  Bytes& tail = segments_.back();
+  tail.insert(tail.end(), bytes.begin(), bytes.end());
+  bytes_ += bytes.size();
+}
+
+void ZmtpWriter::command(std::string_view name, ByteView head, ByteView tail) {
+  const std::array length{static_cast<std::byte>(name.size())};
+  append(Header{kFlagCommand, 1 + name.size() + head.size() + tail.size()}.view());
+  append(length);
+  append(view(name));
+  append(head);
+  append(tail);
+}
+
+}  // namespace lmcache::wire

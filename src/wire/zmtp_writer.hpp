@@ -1,0 +1,51 @@
+// The sending half of a ZMTP 3.1 connection, without any I/O: encodes greeting, commands and
+// messages into a queue of bytes that a socket drains with gather writes. Small frames are packed
+// together, large ones are kept as they are and never copied. One owner, one thread at a time.
+#pragma once
+
+#include "wire/message.hpp"
+#include "wire/zmtp.hpp"
+
+#include <cstdint>
+#include <deque>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace lmcache::wire {
+
+class ZmtpWriter {
+ public:
+  /// The whole 64-byte greeting: 3.1, NULL.
+  void greeting();
+  /// READY of a ROUTER without identity.
+  void ready();
+  /// `reason` is cut at 255 bytes.
+  void error(std::string_view reason);
+  void ping(std::uint16_t ttl_ds);
+  void pong(const ZmtpPing& ping);
+  /// One message. An empty list sends nothing: ZMTP has no message without frames.
+  void message(std::vector<Bytes> frames);
+
+  [[nodiscard]] bool empty() const noexcept { return bytes_ == 0; }
+  /// Bytes not yet consumed.
+  [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+
+  /// Fills `out` with the next bytes to send, in order; returns how many entries were used. Valid
+  /// until the next call of anything else.
+  [[nodiscard]] std::size_t gather(std::span<ByteView> out) const noexcept;
+  /// `size` bytes of what gather() gave were sent.
+  void consume(std::size_t size) noexcept;
+  void clear() noexcept;
+
+ private:
+  void append(ByteView bytes);
+  void command(std::string_view name, ByteView head, ByteView tail);
+
+  std::deque<Bytes> segments_;
+  std::size_t offset_ = 0;  ///< bytes of the first segment already sent
+  std::size_t bytes_ = 0;
+  bool open_ = false;  ///< the last segment may be appended to
+};
+
+}  // namespace lmcache::wire

@@ -1,0 +1,68 @@
+"""Runs the built binary for the tests of this folder. The binary is named by LMCACHE_BINARY."""
+
+import os
+import re
+import signal
+import subprocess
+import threading
+
+BINARY = os.environ["LMCACHE_BINARY"]
+READY = re.compile(r"LMCache zmq cache server is running on (.*):(\d+)")
+
+
+def clean_environment(**extra):
+    """The environment without any LMCACHE_* setting of whoever runs the tests."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("LMCACHE_")}
+    environment.update(extra)
+    return environment
+
+
+def run(*args, **environment):
+    """Runs to the end; for what is expected to end by itself."""
+    return subprocess.run([BINARY, *args], env=clean_environment(**environment), capture_output=True, text=True, timeout=60)
+
+
+class Server:
+    """A running server on a free port, stopped with SIGTERM when the block ends."""
+
+    def __init__(self, *args, wait=READY, **environment):
+        self.args = ["server", "--port", "0", "--l1-size-gb", "0.0625", *args]
+        self.environment = clean_environment(**environment)
+        self.wait = wait
+        self.lines = []
+        self.match = None
+        self._ready = threading.Event()
+
+    def __enter__(self):
+        self.process = subprocess.Popen(
+            [BINARY, *self.args], env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+        if not self._ready.wait(30) or self.match is None:
+            self.stop()
+            raise AssertionError("not ready: " + "".join(self.lines))
+        return self
+
+    def _read(self):
+        for line in self.process.stderr:
+            self.lines.append(line)
+            match = self.wait.search(line)
+            if match and not self.match:
+                self.match = match
+                self._ready.set()
+        self._ready.set()
+
+    def stop(self, signal_number=signal.SIGTERM):
+        """Sends the signal and returns (exit code, stdout)."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal_number)
+        out = self.process.stdout.read()
+        code = self.process.wait(60)
+        self._reader.join()
+        return code, out
+
+    def __exit__(self, *_):
+        self.stop()
+        self.process.stdout.close()
+        self.process.stderr.close()

@@ -1,0 +1,84 @@
+"""Starting and stopping the real binary: logs, sockets, and failures that are not the command line's fault."""
+
+import json
+import os
+import re
+import signal
+import stat
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from lmcache_cli import READY, Server, run
+
+
+class StartStop(unittest.TestCase):
+    def assert_start_fails(self, result, *words):
+        self.assertEqual(result.returncode, 1, result)
+        last = result.stderr.splitlines()[-1]
+        self.assertTrue(last.startswith("lmcache server: "), result.stderr)
+        for word in words:
+            self.assertIn(word, last)
+
+    def test_stops_in_order_on_sigterm_and_sigint(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with Server() as server:
+                self.assertEqual(server.stop(number), (0, ""))
+
+    def test_text_log(self):
+        with Server() as server:
+            server.stop()
+            for line in server.lines:
+                self.assertRegex(line, r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (DEBUG|INFO |WARN |ERROR) \S")
+
+    def test_json_log(self):
+        with Server("--log-format", "json") as server:
+            server.stop()
+            events = [json.loads(line) for line in server.lines]
+            self.assertTrue(all({"ts", "level", "msg"} <= event.keys() for event in events))
+            self.assertTrue(any(READY.search(event["msg"]) for event in events))
+
+    def test_log_level(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "s")
+            result_of = lambda **environment: Server(
+                "--host", "0.0.0.0", "--request-socket", path, wait=re.compile("no authentication"), **environment
+            )
+            with result_of(LMCACHE_LOG_LEVEL="WARNING") as server:
+                server.stop()
+                self.assertFalse([line for line in server.lines if " INFO " in line])
+
+    def test_only_a_host_that_others_reach_is_warned_of(self):
+        with Server("--host", "0.0.0.0") as server:
+            self.assertTrue([line for line in server.lines if " WARN " in line and "no authentication" in line])
+        with Server("--host", "127.0.0.1") as server:
+            self.assertFalse([line for line in server.lines if "no authentication" in line])
+
+    def test_unix_socket_alone(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "lmcache.sock")
+            with Server("--no-tcp", "--request-socket", path, wait=re.compile("unix socket")) as server:
+                mode = os.stat(path).st_mode
+                self.assertTrue(stat.S_ISSOCK(mode))
+                self.assertEqual(stat.S_IMODE(mode), 0o660)
+                self.assertFalse([line for line in server.lines if READY.search(line)])
+
+    def test_config_file(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+            file.write('host = "127.0.0.1"\nlog-format = "json"\n')
+            file.flush()
+            with Server("--config", file.name, wait=re.compile(r'running on (127\.0\.0\.1):(\d+)"')):
+                pass
+
+    def test_a_busy_port_says_what_to_do(self):
+        with Server() as server:
+            port = server.match.group(2)
+            self.assert_start_fails(run("server", "--port", port, "--l1-size-gb", "0.0625"), port, "--port")
+
+    def test_an_l1_larger_than_the_machine_says_what_to_do(self):
+        self.assert_start_fails(run("server", "--port", "0", "--l1-size-gb", "65536"), "--l1-size-gb")
+
+
+if __name__ == "__main__":
+    unittest.main()

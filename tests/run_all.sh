@@ -1,0 +1,131 @@
+#!/usr/bin/env bash
+# Runs every test, installing what that needs. Prints a line per stage and, of a failed one, the end of its log.
+# usage: tests/run_all.sh [STAGE...]      all stages, in order, when none is named; --list names them
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+readonly client_version=0.5.6
+readonly venv=${XDG_CACHE_HOME:-$HOME/.cache}/lmcached/client-$client_version
+readonly logs=$PWD/build/logs
+readonly acceptance=../shared/acceptance/accept.py
+readonly fuzz_seconds=20
+export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:check_initialization_order=1
+export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+
+# ThreadSanitizer of gcc 12 cannot place its shadow on kernels with much address randomisation.
+no_aslr=()
+setarch -R true 2>/dev/null && no_aslr=(setarch -R)
+
+stage_deps() { configs/install_deps.sh test; }
+
+# The published client, in an environment of its own: some 6 GB, four minutes the first time.
+stage_published_client() {
+  "$venv/bin/python" -c "import importlib.metadata as m, lmcache, torch, zmq; assert m.version('lmcache') == '$client_version'" \
+    && return 0
+  python3 -m venv --clear "$venv" && "$venv/bin/python" -m pip install --quiet "lmcache==$client_version"
+}
+
+stage_format() {
+  git ls-files -z --cached --others --exclude-standard '*.cpp' '*.hpp' | xargs -0 clang-format --dry-run -Werror
+}
+
+build() { cmake --preset "$1" && cmake --build --preset "$1"; }
+
+stage_release() { build release; }
+
+stage_ctest() { ctest --preset release -j "$(nproc)"; }
+
+# python_tests FOLDER BINARY: every test script of the folder, each against the given server binary.
+python_tests() {
+  local failed=0 ran=0 script
+  for script in tests/"$1"/test_*.py tests/"$1"/*_test.py; do
+    [ -e "$script" ] || continue
+    ran=$((ran + 1))
+    echo "== $script"
+    LMCACHE_BINARY=$PWD/$2 timeout 600 "$venv/bin/python" "$script" || { echo "FAILED: $script"; failed=1; }
+  done
+  echo "$ran scripts"
+  return $failed
+}
+
+stage_cli() { python_tests cli build/release/src/app/lmcache; }
+
+stage_client() { python_tests client build/release/src/app/lmcache; }
+
+stage_acceptance() {
+  [ -e "$acceptance" ] || { echo "$acceptance is not here: skipped"; return 0; }
+  local log=$logs/acceptance-server.log server port="" result
+  build/release/src/app/lmcache server --port 0 --l1-size-gb 2 --eviction-policy LRU 2> "$log" &
+  server=$!
+  for _ in $(seq 100); do
+    port=$(sed -n 's/.*LMCache zmq cache server is running on .*:\([0-9]*\)$/\1/p' "$log")
+    [ -n "$port" ] && break
+    sleep 0.1
+  done
+  [ -n "$port" ] || { cat "$log"; kill "$server"; return 1; }
+  timeout 900 "$venv/bin/python" "$acceptance" "tcp://localhost:$port"
+  result=$?
+  kill -TERM "$server"
+  wait "$server" || { echo "the server did not stop in order"; result=1; }
+  tail -n 20 "$log"
+  return $result
+}
+
+# sanitized PRESET: the suites that need no timing, and the published client against a server built the same way.
+sanitized() {
+  build "$1" && ctest --preset "$1" -j "$(nproc)" -L 'unit|wire' && python_tests client "build/$1/src/app/lmcache"
+}
+
+stage_asan() { sanitized asan; }
+
+stage_fuzz() {
+  local target name ran=0 corpus
+  for target in build/asan/tests/fuzz/fuzz_*; do
+    [ -f "$target" ] && [ -x "$target" ] || continue
+    name=$(basename "$target")
+    corpus=$(mktemp -d)
+    # Seeds are read, never written: what is found goes to the first folder.
+    "$target" -max_total_time=$fuzz_seconds -print_final_stats=1 "$corpus" \
+      $([ -d "tests/fuzz/corpus/$name" ] && echo "tests/fuzz/corpus/$name") || return 1
+    rm -rf "$corpus"
+    ran=$((ran + 1))
+  done
+  echo "$ran targets"
+  [ $ran -gt 0 ]
+}
+
+stage_tidy() {
+  git ls-files -z --cached --others --exclude-standard 'src/*.cpp' \
+    | xargs -0 -n 4 -P "$(nproc)" clang-tidy --quiet -p build/asan
+}
+
+stage_tsan() {
+  build_and_run=$(declare -f sanitized build python_tests)
+  "${no_aslr[@]}" env venv="$venv" bash -c "$build_and_run; sanitized tsan"
+}
+
+stages=(deps published_client format release ctest cli client acceptance asan fuzz tidy tsan)
+[ "${1:-}" = --list ] && { printf '%s\n' "${stages[@]}"; exit 0; }
+[ $# -gt 0 ] && stages=("$@")
+
+mkdir -p "$logs"
+summary=()
+status=0
+for stage in "${stages[@]}"; do
+  declare -F "stage_$stage" > /dev/null || { echo "no such stage: $stage (--list names them)" >&2; exit 2; }
+  begin=$SECONDS
+  if ("stage_$stage") > "$logs/$stage.log" 2>&1 < /dev/null; then
+    line=$(printf 'ok      %-18s %5d s' "$stage" $((SECONDS - begin)))
+  else
+    line=$(printf 'FAILED  %-18s %5d s   %s' "$stage" $((SECONDS - begin)) "build/logs/$stage.log")
+    status=1
+    tail -n 60 "$logs/$stage.log"
+  fi
+  echo "$line"
+  summary+=("$line")
+done
+
+printf '\n%s\n' "Summary" "${summary[@]}"
+[ $status -eq 0 ] && echo "All passed." || echo "Something failed."
+exit $status

@@ -1,0 +1,185 @@
+// Who may be evicted when: pins, holds, parents, parking. The order is seen through evict_one() and
+// find().
+#include "cache/chunk_table.hpp"
+
+#include <gmock/gmock.h>
+
+#include "unit/cache/cache_fixture.hpp"
+
+namespace lmcache::cache {
+namespace {
+
+using test::hash_of;
+using test::kUnit;
+using testing::ElementsAre;
+
+class ChunkTableTest : public testing::Test {
+ protected:
+  /// A chunk of one unit, linked behind `parent`, unpinned.
+  ChunkId add(std::uint64_t name, ChunkId parent = kNoId) {
+    const std::uint32_t depth = parent == kNoId ? 0 : table_[parent].depth + 1;
+    const ChunkId id = table_.create_pinned(space_, hash_of(name), depth);
+    EXPECT_TRUE(table_.publish(id, 0, layout_, 0, table_.allocate(kUnit)));
+    if (parent != kNoId) table_.link(id, parent);
+    table_.unpin(id);
+    return id;
+  }
+  /// Names of what goes, in order, until nothing goes any more.
+  std::vector<std::uint64_t> evict_all(std::uint64_t names) {
+    std::vector<std::uint64_t> order;
+    std::vector<bool> there(names, false);
+    for (std::uint64_t n = 0; n < names; ++n) there[n] = resident(n);
+    while (table_.evict_one())
+      for (std::uint64_t n = 0; n < names; ++n)
+        if (there[n] && !resident(n)) {
+          there[n] = false;
+          order.push_back(n);
+        }
+    return order;
+  }
+  bool resident(std::uint64_t name) const { return table_.find(space_, hash_of(name)) != kNoId; }
+
+  test::Pool pool_{64};
+  ChunkTable table_{pool_.memory(), kUnit, make_policy("LRU").value()};
+  KeyspaceId space_ = table_.keyspaces().acquire({"m", "", 1});
+  LayoutId layout_ = table_.acquire_layout(test::layout_of(1, {-1}));
+};
+
+TEST_F(ChunkTableTest, LeastRecentlyUsedGoesFirst) {
+  add(0);
+  const ChunkId b = add(1);
+  add(2);
+  table_.touch(b);
+  EXPECT_THAT(evict_all(3), ElementsAre(0, 2, 1));
+}
+
+TEST_F(ChunkTableTest, AChunkNeverGoesBeforeWhatFollowsIt) {
+  const ChunkId a = add(0);
+  const ChunkId b = add(1, a);
+  add(2, b);
+  add(3);
+  // 0 and 1 are older than 2 and are met first, but go right after it and before the younger 3.
+  EXPECT_THAT(evict_all(4), ElementsAre(2, 1, 0, 3));
+}
+
+TEST_F(ChunkTableTest, AParkedChunkThatIsTouchedIsMostRecent) {
+  const ChunkId a = add(0);
+  add(1, a);
+  add(2, a);
+  add(3);
+  ASSERT_TRUE(table_.evict_one());  // parks 0, evicts 1
+  EXPECT_FALSE(resident(1));
+  table_.touch(a);
+  EXPECT_THAT(evict_all(4), ElementsAre(2, 3, 0));
+}
+
+TEST_F(ChunkTableTest, AParkedChunkThatIsPinnedComesBackAsMostRecent) {
+  const ChunkId a = add(0);
+  add(1, a);
+  add(2, a);
+  ASSERT_TRUE(table_.evict_one());
+  table_.pin(a);
+  EXPECT_THAT(evict_all(3), ElementsAre(2));
+  add(3);
+  table_.unpin(a);
+  EXPECT_THAT(evict_all(4), ElementsAre(3, 0));
+}
+
+TEST_F(ChunkTableTest, AncestorsOfAPinnedChunkAreHeld) {
+  const ChunkId a = add(0);
+  const ChunkId b = add(1, a);
+  const ChunkId c = add(2, b);
+  add(3, a);
+  table_.pin(c);
+  EXPECT_EQ(table_.busy_bytes(), 3 * kUnit);
+  EXPECT_EQ(table_.obtainable_bytes(), 61 * kUnit);
+  EXPECT_THAT(evict_all(4), ElementsAre(3));
+  table_.unpin(c);
+  EXPECT_EQ(table_.busy_bytes(), 0u);
+  add(4);
+  EXPECT_THAT(evict_all(5), ElementsAre(2, 1, 0, 4));
+}
+
+TEST_F(ChunkTableTest, ReleasedFrontToBackAPrefixIsStillMoreRecentThanItsEnd) {
+  const ChunkId a = add(0);
+  const ChunkId b = add(1, a);
+  for (const ChunkId id : {a, b}) table_.pin(id);
+  table_.unpin(a);
+  EXPECT_THAT(evict_all(2), ElementsAre());
+  table_.unpin(b);
+  EXPECT_THAT(evict_all(2), ElementsAre(1, 0));
+}
+
+TEST_F(ChunkTableTest, LinkingAHeldChunkLateHoldsItsParentToo) {
+  const ChunkId late = add(0);
+  const ChunkId child = table_.create_pinned(space_, hash_of(1), 5);
+  table_.link(child, late);
+  EXPECT_THAT(evict_all(2), ElementsAre());
+  table_.unpin(child);
+  EXPECT_THAT(evict_all(2), ElementsAre(1, 0));
+}
+
+TEST_F(ChunkTableTest, LinksNeverFormARing) {
+  const ChunkId a = add(0);
+  const ChunkId b = add(1, a);
+  table_.link(a, b);
+  table_.link(a, a);
+  EXPECT_EQ(table_[a].parent, kNoId);
+  table_.pin(b);
+  table_.unpin(b);
+  EXPECT_THAT(evict_all(2), ElementsAre(1, 0));
+}
+
+TEST_F(ChunkTableTest, AParentOnceKnownStays) {
+  const ChunkId a = add(0);
+  const ChunkId b = add(1);
+  const ChunkId c = add(2, a);
+  table_.link(c, b);
+  EXPECT_EQ(table_[c].parent, a);
+  EXPECT_EQ(table_[b].children, 0u);
+}
+
+TEST_F(ChunkTableTest, SlotsAreUsedAgain) {
+  const ChunkId first = add(0);
+  ASSERT_TRUE(table_.evict_one());
+  EXPECT_EQ(add(1), first);
+  EXPECT_TRUE(resident(1));
+  EXPECT_FALSE(resident(0));
+}
+
+TEST_F(ChunkTableTest, ManyPinnedChunksDoNotHideTheVictim) {
+  const ChunkId old = add(100);
+  std::vector<ChunkId> pinned;
+  for (std::uint64_t n = 0; n < 50; ++n) {
+    pinned.push_back(add(n));
+    table_.pin(pinned.back());
+  }
+  table_.touch(old);
+  EXPECT_EQ(table_.evict_one(), kUnit);
+  EXPECT_FALSE(resident(100));
+  EXPECT_FALSE(table_.evict_one());
+  for (const ChunkId id : pinned) table_.unpin(id);
+  EXPECT_EQ(evict_all(50).size(), 50u);
+}
+
+TEST_F(ChunkTableTest, NamesGoWithTheLastChunk) {
+  const ChunkId id = add(0);
+  table_.keyspaces().release(space_);
+  table_.release_layout(layout_);
+  EXPECT_EQ(table_.keyspaces().size(), 1u);
+  EXPECT_EQ(table_.layouts().size(), 1u);
+  EXPECT_EQ(table_[id].place, Place::kOrdered);
+  ASSERT_TRUE(table_.evict_one());
+  EXPECT_EQ(table_.keyspaces().size(), 0u);
+  EXPECT_EQ(table_.layouts().size(), 0u);
+}
+
+TEST(ChunkTableAlignment, ObjectsAreAlignedWhereverTheMemoryStarts) {
+  const test::Pool pool(4);
+  ChunkTable table(pool.memory().subspan(100), kUnit, make_policy("LRU").value());
+  EXPECT_EQ(table.allocator().total_bytes(), 3 * kUnit);
+  EXPECT_EQ(table.allocate(kUnit), pool.memory().data() + kUnit);
+}
+
+}  // namespace
+}  // namespace lmcache::cache

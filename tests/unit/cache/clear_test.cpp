@@ -1,0 +1,114 @@
+#include <gmock/gmock.h>
+
+#include "unit/cache/cache_fixture.hpp"
+
+namespace lmcache::test {
+namespace {
+
+class ClearTest : public testing::Test {
+ protected:
+  Pool pool_{32};
+  Cache cache_{pool_.memory(), {}};
+  std::vector<ChunkHash> chain_ = chain_of(1, 4);
+  LayoutPtr layout_ = layout_of(1, {-1});
+};
+
+TEST_F(ClearTest, DropsEverythingUnpinned) {
+  ASSERT_TRUE(store(cache_, {}, chain_));
+  cache_.clear(false);
+  expect_empty(cache_);
+  EXPECT_EQ(cache_.stats().evicted_objects, 0u);
+  EXPECT_EQ(hit(cache_, {}, chain_), 0u);
+  cache_.clear(true);
+  ASSERT_TRUE(store(cache_, {}, chain_));
+  EXPECT_EQ(hit(cache_, {}, chain_), 4u);
+}
+
+TEST_F(ClearTest, LeavesWhatIsLeased) {
+  ASSERT_TRUE(store(cache_, {}, chain_));
+  const Lease lease = lookup(cache_, {}, std::span(chain_).first(2));
+  cache_.clear(false);
+  EXPECT_EQ(hit(cache_, {}, chain_), 2u);
+  EXPECT_EQ(cache_.stats().chunks, 2u);
+  expect_own_bytes(cache_.open_read(lease, 0, layout_, 0, 2).value(), {}, chain_);
+}
+
+TEST_F(ClearTest, AnUnpinnedBeginningGoesAndTheLeasedRestIsFreedLater) {
+  ASSERT_TRUE(store(cache_, {}, chain_));
+  Lease lease = lookup(cache_, {}, chain_);
+  lease.release(0);
+  lease.release(1);
+  cache_.clear(false);
+  EXPECT_EQ(cache_.stats().chunks, 2u);
+  EXPECT_TRUE(cache_.open_read(lease, 0, layout_, 2, 4));
+  lease = Lease();
+  // What was left is an ordinary chunk again: evicted when there is need.
+  ASSERT_TRUE(store(cache_, {}, chain_of(2, 32)));
+  cache_.clear(false);
+  expect_empty(cache_);
+}
+
+TEST_F(ClearTest, ForceHidesLeasedChunksAtOnceAndFreesThemWithTheLastPin) {
+  ASSERT_TRUE(store(cache_, {}, chain_));
+  Lease lease = lookup(cache_, {}, chain_);
+  cache_.clear(true);
+  EXPECT_EQ(hit(cache_, {}, chain_), 0u);
+  EXPECT_EQ(cache_.stats().chunks, 0u);
+  EXPECT_EQ(cache_.stats().pinned_chunks, 4u);
+  EXPECT_EQ(cache_.stats().used_bytes, 4 * kUnit);
+  {
+    const ReadPins read = cache_.open_read(lease, 0, layout_, 0, 4).value();
+    lease = Lease();
+    expect_own_bytes(read, {}, chain_);
+    EXPECT_EQ(cache_.stats().used_bytes, 4 * kUnit);
+    EXPECT_FALSE(store(cache_, {}, chain_of(2, 29)));
+    EXPECT_TRUE(store(cache_, {}, chain_of(2, 28)));
+    expect_own_bytes(read, {}, chain_);
+  }
+  EXPECT_EQ(cache_.stats().used_bytes, 28 * kUnit);
+  EXPECT_EQ(cache_.stats().pinned_chunks, 0u);
+}
+
+TEST_F(ClearTest, ANewStoreAfterForceMakesNewChunks) {
+  ASSERT_TRUE(store(cache_, {}, chain_));
+  Lease old = lookup(cache_, {}, chain_);
+  cache_.clear(true);
+  ASSERT_TRUE(store(cache_, {}, chain_));
+  EXPECT_EQ(cache_.stats().objects, 8u);
+  const Lease now = lookup(cache_, {}, chain_);
+  ASSERT_EQ(now.chunks(), 4u);
+  EXPECT_NE(cache_.open_read(old, 0, layout_, 0, 1).value().objects()[0].data,
+            cache_.open_read(now, 0, layout_, 0, 1).value().objects()[0].data);
+  cache_.clear(true);
+  old = Lease();
+  EXPECT_EQ(cache_.stats().objects, 4u);
+}
+
+TEST_F(ClearTest, AnOpenTicketSurvives) {
+  StoreTicket ticket = reserve(cache_, {}, chain_).value();
+  fill_objects(ticket, {}, chain_);
+  cache_.clear(false);
+  cache_.clear(true);
+  cache_.commit(std::move(ticket));
+  const Lease lease = lookup(cache_, {}, chain_);
+  ASSERT_EQ(lease.chunks(), 4u);
+  expect_own_bytes(cache_.open_read(lease, 0, layout_, 0, 4).value(), {}, chain_);
+}
+
+TEST_F(ClearTest, ATicketWhoseChunksWereClearedByForceStoresItsOwnPart) {
+  const Keyspace two{"model", "", 2};
+  ASSERT_TRUE(store(cache_, {two, 0, layout_}, chain_));
+  StoreTicket ticket = reserve(cache_, {two, 1, layout_}, chain_).value();
+  cache_.clear(true);
+  EXPECT_EQ(cache_.stats().used_bytes, 8 * kUnit);
+  cache_.commit(std::move(ticket));
+  EXPECT_EQ(cache_.stats().used_bytes, 4 * kUnit);
+  EXPECT_EQ(cache_.stats().pinned_chunks, 0u);
+  ASSERT_TRUE(store(cache_, {two, 0, layout_}, chain_));
+  EXPECT_EQ(hit(cache_, {two, 0, layout_}, chain_), 4u);
+  cache_.clear(false);
+  expect_empty(cache_);
+}
+
+}  // namespace
+}  // namespace lmcache::test

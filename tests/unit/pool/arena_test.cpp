@@ -1,0 +1,89 @@
+#include "pool/arena.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <string>
+#include <utility>
+
+namespace lmcache::pool {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+constexpr std::uint64_t kGib = 1ull << 30;
+const MemoryLimit kPlenty{1ull << 40, "test"};
+
+std::uint64_t resident_kib() {
+  std::ifstream file("/proc/self/status");
+  std::string name;
+  while (file >> name)
+    if (std::uint64_t kib = 0; name == "VmRSS:" && file >> kib) return kib;
+  return 0;
+}
+
+bool mapped() {
+  std::ifstream file("/proc/self/maps");
+  for (std::string line; std::getline(file, line);)
+    if (line.find("lmcache-l1") != std::string::npos) return true;
+  return false;
+}
+
+TEST(Arena, IsZeroWritableAndGoneAtTheEnd) {
+  {
+    const Arena arena = Arena::create(1 << 20, kPlenty).value();
+    ASSERT_EQ(arena.memory().size(), 1u << 20);
+    EXPECT_TRUE(std::ranges::all_of(arena.memory(), [](std::byte b) { return b == std::byte{}; }));
+    arena.memory().back() = std::byte{7};
+    EXPECT_EQ(arena.memory().back(), std::byte{7});
+    EXPECT_TRUE(mapped());
+  }
+  EXPECT_FALSE(mapped());
+}
+
+TEST(Arena, RoundsUpToWholePages) {
+  const Arena arena = Arena::create(1, kPlenty).value();
+  EXPECT_EQ(arena.memory().size() % 4096, 0u);
+  EXPECT_GE(arena.memory().size(), 4096u);
+}
+
+TEST(Arena, TakesNoMemoryUntilWritten) {
+  const std::uint64_t before = resident_kib();
+  const Arena arena = Arena::create(16 * kGib, kPlenty).value();
+  EXPECT_EQ(arena.memory().size(), 16 * kGib);
+  EXPECT_LT(resident_kib(), before + 4096);
+}
+
+TEST(Arena, MovesKeepOneOwner) {
+  Arena a = Arena::create(4096, kPlenty).value();
+  std::byte* const base = a.memory().data();
+  Arena b = std::move(a);
+  EXPECT_EQ(b.memory().data(), base);
+  a = std::move(b);
+  ASSERT_EQ(a.memory().data(), base);
+  a.memory()[0] = std::byte{1};
+}
+
+TEST(Arena, LargerThanMemoryNamesBothSizesAndTheFlag) {
+  const auto arena = Arena::create(3 * kGib, {2 * kGib, "available memory"});
+  ASSERT_FALSE(arena);
+  EXPECT_EQ(arena.error().cause, Cause::kNoMemory);
+  EXPECT_THAT(arena.error().text, AllOf(HasSubstr("3.000 GiB"), HasSubstr("2.000 GiB"),
+                                        HasSubstr("available memory"), HasSubstr("--l1-size-gb")));
+  EXPECT_TRUE(Arena::create(2 * kGib, {2 * kGib, "available memory"}));
+}
+
+TEST(Arena, ImpossibleSizesAreErrors) {
+  EXPECT_EQ(Arena::create(0, kPlenty).error().cause, Cause::kNoMemory);
+  for (const std::uint64_t size : {UINT64_MAX, UINT64_MAX / 2, UINT64_MAX / 4}) {
+    const auto arena = Arena::create(size, MemoryLimit{});
+    ASSERT_FALSE(arena) << size;
+    EXPECT_THAT(arena.error().text, HasSubstr("--l1-size-gb"));
+  }
+}
+
+}  // namespace
+}  // namespace lmcache::pool

@@ -1,0 +1,165 @@
+#include "wire/zmtp_writer.hpp"
+#include "support/zmtp_peer.hpp"
+#include "wire/zmtp_decoder.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <iostream>
+#include <random>
+#include <string>
+#include <vector>
+
+namespace lmcache::wire {
+namespace {
+
+using namespace std::string_literals;
+
+/// Takes everything out, `step` bytes at a time.
+std::string take(ZmtpWriter& writer, std::size_t step = SIZE_MAX) {
+  std::string out;
+  while (!writer.empty()) {
+    std::array<ByteView, 3> buffers;
+    const std::size_t count = writer.gather(buffers);
+    std::string now;
+    for (std::size_t i = 0; i < count; ++i) now += test::text(buffers[i]);
+    EXPECT_FALSE(now.empty());
+    now.resize(std::min(now.size(), step));
+    writer.consume(now.size());
+    out += now;
+  }
+  return out;
+}
+
+std::vector<Bytes> frames(std::initializer_list<std::string_view> texts) {
+  std::vector<Bytes> out;
+  for (const auto text : texts) out.push_back(test::bytes(text));
+  return out;
+}
+
+TEST(ZmtpWriter, WritesTheHandshake) {
+  ZmtpWriter writer;
+  writer.greeting();
+  writer.ready();
+  EXPECT_EQ(take(writer),
+            test::greeting() + test::command("READY", test::property("Socket-Type", "ROUTER") +
+                                                          test::property("Identity", "")));
+}
+
+TEST(ZmtpWriter, WritesCommands) {
+  ZmtpWriter writer;
+  writer.error("no");
+  writer.ping(258);
+  ZmtpPing ping;
+  ping.context_size = 3;
+  std::ranges::copy(test::bytes("ctx"), ping.context.begin());
+  writer.pong(ping);
+  EXPECT_EQ(take(writer), test::command("ERROR", "\x02no") + test::command("PING", "\x01\x02") +
+                              test::command("PONG", "ctx"));
+  writer.error(std::string(300, 'e'));
+  EXPECT_EQ(take(writer), test::command("ERROR", "\xff" + std::string(255, 'e')));
+}
+
+TEST(ZmtpWriter, WritesShortAndLongFrames) {
+  const std::string s255(255, 's'), s256(256, 'l'), big(100000, 'b');
+  for (const std::size_t step : {std::size_t{1}, std::size_t{1000}, SIZE_MAX}) {
+    ZmtpWriter writer;
+    writer.message(frames({"", s255, s256, big, "end"}));
+    writer.message(frames({"next"}));
+    const std::string expected = test::frame("", 1) + test::frame(s255, 1) + test::frame(s256, 1) +
+                                 test::frame(big, 1) + test::frame("end") + test::frame("next");
+    EXPECT_EQ(writer.bytes(), expected.size());
+    EXPECT_TRUE(take(writer, step) == expected) << step;
+    EXPECT_EQ(writer.bytes(), 0u);
+  }
+}
+
+TEST(ZmtpWriter, SendsNothingForNoFrames) {
+  ZmtpWriter writer;
+  writer.message({});
+  EXPECT_TRUE(writer.empty());
+  std::array<ByteView, 2> buffers;
+  EXPECT_EQ(writer.gather(buffers), 0u);
+}
+
+TEST(ZmtpWriter, PacksManySmallRepliesIntoFewBuffers) {
+  ZmtpWriter writer;
+  for (int i = 0; i < 64; ++i) writer.message(frames({"uid", "op", "payload"}));
+  std::array<ByteView, 64> buffers;
+  EXPECT_EQ(writer.gather(buffers), 1u);
+}
+
+TEST(ZmtpWriter, DoesNotCopyLargeFrames) {
+  ZmtpWriter writer;
+  auto message = frames({"u", std::string(100000, 'b')});
+  const std::byte* const data = message[1].data();
+  writer.message(std::move(message));
+  std::array<ByteView, 4> buffers;
+  ASSERT_EQ(writer.gather(buffers), 2u);
+  EXPECT_EQ(buffers[1].data(), data);
+}
+
+TEST(ZmtpWriter, ClearForgetsEverything) {
+  ZmtpWriter writer;
+  writer.message(frames({"gone", std::string(10000, 'g')}));
+  writer.consume(3);
+  writer.clear();
+  EXPECT_TRUE(writer.empty());
+  writer.message(frames({"kept"}));
+  EXPECT_EQ(take(writer), test::frame("kept"));
+}
+
+// Random messages through writer and decoder, cut at random places on both sides.
+TEST(ZmtpRoundTrip, RandomMessagesArriveUnchanged) {
+  const char* given = std::getenv("LMCACHE_TEST_SEED");
+  const auto seed = given != nullptr ? static_cast<unsigned>(std::strtoul(given, nullptr, 10))
+                                     : std::random_device{}();
+  std::cout << "LMCACHE_TEST_SEED=" << seed << '\n';
+  std::mt19937 random{seed};
+  const auto below = [&](std::size_t n) {
+    return std::uniform_int_distribution<std::size_t>{0, n - 1}(random);
+  };
+
+  ZmtpDecoder decoder{ZmtpLimits{}};
+  ZmtpWriter writer;
+  std::vector<std::vector<Bytes>> sent, got;
+  std::string stream = test::handshake();
+  for (int i = 0; i < 200; ++i) {
+    std::vector<Bytes> message(1 + below(8));
+    for (Bytes& part : message) {
+      const std::array sizes{std::size_t{2}, std::size_t{300}, std::size_t{5000},
+                             std::size_t{90000}};
+      part.resize(below(sizes[below(i % 10 == 0 ? 4 : 3)]));
+      std::ranges::generate(part, [&] { return static_cast<std::byte>(random()); });
+    }
+    sent.push_back(message);
+    writer.message(std::move(message));
+    if (below(4) == 0) writer.ping(1);
+    if (below(3) == 0) stream += take(writer, 1 + below(70000));
+  }
+  stream += take(writer, 1 + below(70000));
+
+  for (std::string_view in = stream; !in.empty();) {
+    const auto room = decoder.prepare();
+    const std::size_t n = std::min({room.size(), in.size(), 1 + below(40000)});
+    std::memcpy(room.data(), in.data(), n);
+    decoder.commit(n);
+    in.remove_prefix(n);
+    for (ZmtpEvent e; (e = decoder.next()) != ZmtpEvent::kNeedMore;) {
+      ASSERT_NE(e, ZmtpEvent::kFailed) << decoder.error_text();
+      if (e != ZmtpEvent::kMessage) continue;
+      const Message message = decoder.take_message();
+      auto& parts = got.emplace_back();
+      for (std::size_t f = 0; f < message.frame_count(); ++f) {
+        parts.emplace_back(message.frame(f).begin(), message.frame(f).end());
+      }
+    }
+  }
+  EXPECT_TRUE(sent == got);
+}
+
+}  // namespace
+}  // namespace lmcache::wire

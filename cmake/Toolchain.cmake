@@ -21,7 +21,6 @@ function(lmcache_module name)
   add_library(lmcache_${name} STATIC ${ARG_UNPARSED_ARGUMENTS})
   target_include_directories(lmcache_${name} PUBLIC ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
   target_link_libraries(lmcache_${name} PUBLIC lmcache_options Boost::headers Threads::Threads ${ARG_LINK})
-  target_precompile_headers(lmcache_${name} REUSE_FROM lmcache_pch)
 endfunction()
 
 add_library(lmcache_options INTERFACE)
@@ -37,11 +36,3 @@ if(LMCACHE_SANITIZE)
   add_link_options(-fsanitize=${LMCACHE_SANITIZE})
   add_compile_definitions(LMCACHE_SANITIZED=1)
 endif()
-
-# The standard headers that most files include, parsed once for all modules. ccache needs to be told that this is safe.
-file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/generated/pch.cpp CONTENT "")
-add_library(lmcache_pch STATIC ${PROJECT_BINARY_DIR}/generated/pch.cpp)
-target_link_libraries(lmcache_pch PRIVATE lmcache_options Threads::Threads)
-target_precompile_headers(lmcache_pch PRIVATE
-  <algorithm> <array> <chrono> <cstdint> <functional> <map> <memory> <mutex> <optional> <span> <string> <string_view>
-  <unordered_map> <utility> <variant> <vector>)

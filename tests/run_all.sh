@@ -79,16 +79,17 @@ sanitized() {
 
 stage_asan() { sanitized asan; }
 
+# Targets are named x_fuzz; their seeds, if any, are in tests/fuzz/corpus/x and are only read.
 stage_fuzz() {
-  local target name ran=0 corpus
-  for target in build/asan/tests/fuzz/fuzz_*; do
-    [ -f "$target" ] && [ -x "$target" ] || continue
-    name=$(basename "$target")
-    corpus=$(mktemp -d)
-    # Seeds are read, never written: what is found goes to the first folder.
-    "$target" -max_total_time=$fuzz_seconds -print_final_stats=1 "$corpus" \
-      $([ -d "tests/fuzz/corpus/$name" ] && echo "tests/fuzz/corpus/$name") || return 1
-    rm -rf "$corpus"
+  local target name found ran=0 seeds
+  for target in build/asan/tests/fuzz/*_fuzz; do
+    [ -x "$target" ] || continue
+    name=$(basename "$target" _fuzz)
+    seeds=()
+    [ -d "tests/fuzz/corpus/$name" ] && seeds=("tests/fuzz/corpus/$name")
+    found=$(mktemp -d)
+    "$target" -max_total_time=$fuzz_seconds -artifact_prefix="$logs/" "$found" "${seeds[@]}" || return 1
+    rm -rf "$found"
     ran=$((ran + 1))
   done
   echo "$ran targets"
@@ -100,20 +101,22 @@ stage_tidy() {
     | xargs -0 -n 4 -P "$(nproc)" clang-tidy --quiet -p build/asan
 }
 
+# In a shell of its own, because CMake runs the tests while building, to list their cases.
 stage_tsan() {
-  build_and_run=$(declare -f sanitized build python_tests)
-  "${no_aslr[@]}" env venv="$venv" bash -c "$build_and_run; sanitized tsan"
+  "${no_aslr[@]}" env venv="$venv" bash -c "$(declare -f sanitized build python_tests); sanitized tsan"
 }
 
 stages=(deps published_client format release ctest cli client acceptance asan fuzz tidy tsan)
 [ "${1:-}" = --list ] && { printf '%s\n' "${stages[@]}"; exit 0; }
 [ $# -gt 0 ] && stages=("$@")
+for stage in "${stages[@]}"; do
+  declare -F "stage_$stage" > /dev/null || { echo "no such stage: $stage (--list names them)" >&2; exit 2; }
+done
 
 mkdir -p "$logs"
 summary=()
 status=0
 for stage in "${stages[@]}"; do
-  declare -F "stage_$stage" > /dev/null || { echo "no such stage: $stage (--list names them)" >&2; exit 2; }
   begin=$SECONDS
   if ("stage_$stage") > "$logs/$stage.log" 2>&1 < /dev/null; then
     line=$(printf 'ok      %-18s %5d s' "$stage" $((SECONDS - begin)))
@@ -126,6 +129,7 @@ for stage in "${stages[@]}"; do
   summary+=("$line")
 done
 
-printf '\n%s\n' "Summary" "${summary[@]}"
+printf '\nSummary\n'
+printf '%s\n' "${summary[@]}"
 [ $status -eq 0 ] && echo "All passed." || echo "Something failed."
 exit $status

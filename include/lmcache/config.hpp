@@ -26,7 +26,7 @@ struct ServerConfig {
   std::uint64_t max_unsent_bytes = 64ull << 20;
   std::uint32_t max_inflight = 1024;
   std::chrono::milliseconds handshake_timeout{10000};
-  std::chrono::milliseconds heartbeat_interval{10000};
+  std::chrono::milliseconds heartbeat_interval{10000};  ///< 0: off
   std::chrono::milliseconds heartbeat_timeout{30000};
   std::chrono::milliseconds shutdown_timeout{30000};
 

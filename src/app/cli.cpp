@@ -187,7 +187,8 @@ std::string seconds_text(std::chrono::milliseconds time) {
 }
 
 void check_together(const ServerConfig& config) {
-  if (config.heartbeat_timeout <= config.heartbeat_interval) {
+  const bool heartbeats = config.heartbeat_interval.count() != 0;
+  if (heartbeats && config.heartbeat_timeout <= config.heartbeat_interval) {
     throw UsageError(
         "--heartbeat-timeout-seconds: '" + seconds_text(config.heartbeat_timeout) +
         "' is not allowed; allowed: more than --heartbeat-interval-seconds, which is " +

@@ -50,14 +50,16 @@ Rule alignment() {
   return rule;
 }
 
-Rule reap_timeout() {
-  Rule rule = seconds(&C::worker_reap_timeout, 0, kYear);
-  rule.allowed = "0 (never), or seconds 30..31536000";
-  rule.set = [inner = std::move(rule.set)](Draft& draft,
-                                           const std::string& text) -> std::optional<Refusal> {
+/// Seconds of at least `low`, or 0 with a meaning of its own.
+Rule seconds_or_zero(std::chrono::milliseconds C::*member, const std::string& zero, double low,
+                     double high) {
+  Rule rule = seconds(member, 0, high);
+  rule.allowed = "0 (" + zero + "), or seconds " + number_text(low) + ".." + number_text(high);
+  rule.set = [=, inner = std::move(rule.set)](Draft& draft,
+                                              const std::string& text) -> std::optional<Refusal> {
     if (auto refusal = inner(draft, text)) return refusal;
-    const auto timeout = draft.config.worker_reap_timeout;
-    if (timeout.count() != 0 && timeout < std::chrono::seconds(30)) return Refusal{};
+    const std::chrono::duration<double> value = draft.config.*member;
+    if (value.count() != 0 && value.count() < low) return Refusal{};
     return std::nullopt;
   };
   return rule;
@@ -99,7 +101,8 @@ FlagGroup limit_flags() {
                    "unanswered requests at which a connection is no longer read from"),
               flag("--handshake-timeout-seconds", "S", seconds(&C::handshake_timeout, 0.1, 3600),
                    "time a new connection has to finish the ZMTP handshake"),
-              flag("--heartbeat-interval-seconds", "S", seconds(&C::heartbeat_interval, 0.1, 3600),
+              flag("--heartbeat-interval-seconds", "S",
+                   seconds_or_zero(&C::heartbeat_interval, "off", 0.1, 3600),
                    "time between the ZMTP PINGs sent to each peer"),
               flag("--heartbeat-timeout-seconds", "S", seconds(&C::heartbeat_timeout, 0.2, 86400),
                    "silence after which a peer counts as dead; more than the interval"),
@@ -134,7 +137,8 @@ FlagGroup request_flags() {
               flag("--max-workers", "N", base_workers(), "threads of each of the two pools below"),
               flag("--max-gpu-workers", "N", workers(&Draft::max_gpu_workers), "copy threads"),
               flag("--max-cpu-workers", "N", workers(&Draft::max_cpu_workers), "request threads"),
-              flag("--worker-reap-timeout-seconds", "S", reap_timeout(),
+              flag("--worker-reap-timeout-seconds", "S",
+                   seconds_or_zero(&C::worker_reap_timeout, "never", 30, kYear),
                    "silence after which an engine's registration is dropped"),
               flag("--worker-registration-grace-seconds", "S",
                    seconds(&C::worker_registration_grace, 0, kYear),

@@ -9,10 +9,10 @@
 
 #include <lmcache/version.hpp>
 
+#include <sys/resource.h>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
-#include <sys/resource.h>
 
 #include <cmath>
 #include <csignal>
@@ -30,16 +30,19 @@ void require(const Status& status) {
   if (!status) throw std::runtime_error(status.error().text);
 }
 
-// Each connection is a file descriptor; the soft limit of many shells is below what max_connections promises.
+// Each connection is a file descriptor; the soft limit of many shells is below what max_connections
+// promises.
 void raise_descriptor_limit() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
   limit.rlim_cur = limit.rlim_max;
-  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) obs::log_event(Level::kWarn, "the limit of open files stays where it is");
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0)
+    obs::log_event(Level::kWarn, "the limit of open files stays where it is");
 }
 
 pool::Arena map_l1(const ServerConfig& config) {
-  auto arena = pool::Arena::create(static_cast<std::uint64_t>(std::llround(config.l1_size_gb * kGib)));
+  auto arena =
+      pool::Arena::create(static_cast<std::uint64_t>(std::llround(config.l1_size_gb * kGib)));
   if (!arena) throw std::runtime_error(arena.error().text);
   return std::move(*arena);
 }
@@ -51,22 +54,26 @@ void announce(const ServerConfig& config, const net::Server& server) {
                   {"l1_gib", config.l1_size_gb},
                   {"eviction_policy", config.eviction_policy},
                   {"chunk_size", config.chunk_size}});
-  if (!config.request_socket.empty()) obs::log_event(Level::kInfo, "listening on a unix socket", {{"path", config.request_socket}});
+  if (!config.request_socket.empty())
+    obs::log_event(Level::kInfo, "listening on a unix socket", {{"path", config.request_socket}});
   // Scripts written for the Python server wait for this very line.
   if (config.tcp) {
-    obs::log_event(Level::kInfo, "LMCache zmq cache server is running on " + config.host + ":" + std::to_string(server.port()));
+    obs::log_event(Level::kInfo, "LMCache zmq cache server is running on " + config.host + ":" +
+                                     std::to_string(server.port()));
   }
 }
 
 void log_failures() {
   for (const auto& failure : obs::failure_counts()) {
     obs::log_event(Level::kInfo, "requests failed",
-                   {{"operation", failure.operation}, {"cause", to_string(failure.cause)}, {"count", failure.count}});
+                   {{"operation", failure.operation},
+                    {"cause", to_string(failure.cause)},
+                    {"count", failure.count}});
   }
 }
 
-/// Says that the server is up, waits for SIGINT or SIGTERM, then drains; a second signal stops at once. True if everything in flight
-/// was answered.
+/// Says that the server is up, waits for SIGINT or SIGTERM, then drains; a second signal stops at
+/// once. True if everything in flight was answered.
 bool serve_until_signal(net::Server& server, const ServerConfig& config) {
   const auto deadline = config.shutdown_timeout;
   boost::asio::io_context signals_context;
@@ -80,7 +87,8 @@ bool serve_until_signal(net::Server& server, const ServerConfig& config) {
   };
   const auto first = [&](const boost::system::error_code& error, int) {
     if (error) return;
-    obs::log_event(Level::kInfo, "stopping: requests in flight are finished", {{"deadline_ms", deadline.count()}});
+    obs::log_event(Level::kInfo, "stopping: requests in flight are finished",
+                   {{"deadline_ms", deadline.count()}});
     drainer = std::thread([&] {
       drained = server.drain(std::chrono::steady_clock::now() + deadline);
       boost::asio::post(signals_context, [&] { signals.cancel(); });
@@ -106,7 +114,8 @@ int run_server(const ServerConfig& config) {
   const bool drained = serve_until_signal(server, config);
   server.stop();
   log_failures();
-  obs::log_event(drained ? Level::kInfo : Level::kWarn, drained ? "stopped" : "stopped with requests unanswered");
+  obs::log_event(drained ? Level::kInfo : Level::kWarn,
+                 drained ? "stopped" : "stopped with requests unanswered");
   return drained ? 0 : 1;
 }
 

@@ -126,7 +126,8 @@ class Unregister final : public Request {
 
   void run(std::function<void()> finished) override {
     const InstancePtr gone = engine_.instances().remove(instance_);
-    obs::log_event(obs::Level::kInfo, gone ? "worker unregistered" : "unregister of an unknown worker", {{"instance", instance_}});
+    obs::log_event(gone ? obs::Level::kInfo : obs::Level::kDebug, gone ? "worker unregistered" : "unregister of an unknown worker",
+                   {{"instance", instance_}});
     responder_.none();
     finished();
   }

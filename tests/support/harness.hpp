@@ -17,6 +17,7 @@
 #include <chrono>
 #include <future>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,7 +29,7 @@ using Frames = std::vector<wire::Bytes>;
 class Pending {
  public:
   explicit Pending(std::shared_future<Frames> future) : future_(std::move(future)) {}
-  [[nodiscard]] Frames get() const {
+  Frames get() const {
     if (future_.wait_for(std::chrono::seconds(20)) != std::future_status::ready) throw std::runtime_error("no reply");
     return future_.get();
   }
@@ -71,7 +72,7 @@ class SharedMemory {
 class Harness {
  public:
   explicit Harness(ServerConfig config = small_config(), std::size_t l1_bytes = 8u << 20)
-      : memory_(l1_bytes), engine_(config, memory_), dispatcher_(engine_) {}
+      : memory_(l1_bytes / sizeof(Page)), engine_(config, std::as_writable_bytes(std::span{memory_})), dispatcher_(engine_) {}
 
   static ServerConfig small_config() {
     ServerConfig config;
@@ -115,7 +116,10 @@ class Harness {
     void abandon(std::size_t) noexcept override {}
     void finished(std::size_t) noexcept override { EXPECT_EQ(delivered, 1) << "a request was answered more than once"; }
   };
-  std::vector<std::byte> memory_;
+  struct alignas(4096) Page {  // L1 starts at a page boundary, as a mapping does
+    std::byte bytes[4096];
+  };
+  std::vector<Page> memory_;
   engine::Engine engine_;
   engine::Dispatcher dispatcher_;
   net::PeerId last_peer_ = 0;

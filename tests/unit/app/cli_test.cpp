@@ -202,36 +202,38 @@ TEST_P(BadValues, NameFlagValueAndRange) {
 
 INSTANTIATE_TEST_SUITE_P(
     AllRanges, BadValues,
-    testing::Values(
-        BadValue{"--transport", "tcp"}, BadValue{"--host", ""}, BadValue{"--port", "-1"},
-        BadValue{"--port", "65536"}, BadValue{"--port", ""}, BadValue{"--port", "5 "},
-        BadValue{"--port", "0x10"}, BadValue{"--port", "5.0"},
-        BadValue{"--port", "99999999999999999999999"}, BadValue{"--io-threads", "0"},
-        BadValue{"--io-threads", "65"}, BadValue{"--chunk-size", "0"},
-        BadValue{"--chunk-size", "65537"}, BadValue{"--null-block-id", "x"},
-        BadValue{"--null-block-id", "9223372036854775808"}, BadValue{"--hash-algorithm", "md5"},
-        BadValue{"--engine-type", "x"}, BadValue{"--supported-transfer-mode", "x"},
-        BadValue{"--max-workers", "0"}, BadValue{"--max-gpu-workers", "1025"},
-        BadValue{"--max-cpu-workers", "-4"}, BadValue{"--worker-reap-timeout-seconds", "29.9"},
-        BadValue{"--worker-reap-timeout-seconds", "-1"},
-        BadValue{"--worker-reap-timeout-seconds", "nan"},
-        BadValue{"--worker-reap-timeout-seconds", "inf"},
-        BadValue{"--worker-registration-grace-seconds", "1e99"},
-        BadValue{"--session-ttl-seconds", "0"}, BadValue{"--l1-size-gb", "0"},
-        BadValue{"--l1-size-gb", "-1"}, BadValue{"--l1-size-gb", "nan"},
-        BadValue{"--l1-size-gb", "65537"}, BadValue{"--l1-align-bytes", "256"},
-        BadValue{"--l1-align-bytes", "5000"}, BadValue{"--l1-align-bytes", "4194304"},
-        BadValue{"--l1-write-ttl-seconds", "0"}, BadValue{"--l1-write-ttl-seconds", "1.5"},
-        BadValue{"--l1-read-ttl-seconds", "0"}, BadValue{"--eviction-policy", "lru"},
-        BadValue{"--eviction-trigger-watermark", "0"},
-        BadValue{"--eviction-trigger-watermark", "1.01"}, BadValue{"--eviction-ratio", "-0.1"},
-        BadValue{"--eviction-ratio", "1.1"}, BadValue{"--max-connections", "0"},
-        BadValue{"--max-message-bytes", "1023"}, BadValue{"--max-frames", "15"},
-        BadValue{"--max-unsent-bytes", "4095"}, BadValue{"--max-inflight", "0"},
-        BadValue{"--handshake-timeout-seconds", "0"}, BadValue{"--heartbeat-interval-seconds", "0"},
-        BadValue{"--heartbeat-timeout-seconds", "0"}, BadValue{"--shutdown-timeout-seconds", "-1"},
-        BadValue{"--log-level", "INFO"}, BadValue{"--log-format", "xml"},
-        BadValue{"--extra-logging-interval", "0"}),
+    testing::Values(BadValue{"--transport", "tcp"}, BadValue{"--host", ""},
+                    BadValue{"--port", "-1"}, BadValue{"--port", "65536"}, BadValue{"--port", ""},
+                    BadValue{"--port", "5 "}, BadValue{"--port", "0x10"}, BadValue{"--port", "5.0"},
+                    BadValue{"--port", "99999999999999999999999"}, BadValue{"--io-threads", "0"},
+                    BadValue{"--io-threads", "65"}, BadValue{"--chunk-size", "0"},
+                    BadValue{"--chunk-size", "65537"}, BadValue{"--null-block-id", "x"},
+                    BadValue{"--null-block-id", "9223372036854775808"},
+                    BadValue{"--hash-algorithm", "md5"}, BadValue{"--engine-type", "x"},
+                    BadValue{"--supported-transfer-mode", "x"}, BadValue{"--max-workers", "0"},
+                    BadValue{"--max-gpu-workers", "1025"}, BadValue{"--max-cpu-workers", "-4"},
+                    BadValue{"--worker-reap-timeout-seconds", "29.9"},
+                    BadValue{"--worker-reap-timeout-seconds", "-1"},
+                    BadValue{"--worker-reap-timeout-seconds", "nan"},
+                    BadValue{"--worker-reap-timeout-seconds", "inf"},
+                    BadValue{"--worker-registration-grace-seconds", "1e99"},
+                    BadValue{"--session-ttl-seconds", "0"}, BadValue{"--l1-size-gb", "0"},
+                    BadValue{"--l1-size-gb", "-1"}, BadValue{"--l1-size-gb", "nan"},
+                    BadValue{"--l1-size-gb", "65537"}, BadValue{"--l1-align-bytes", "256"},
+                    BadValue{"--l1-align-bytes", "5000"}, BadValue{"--l1-align-bytes", "4194304"},
+                    BadValue{"--l1-write-ttl-seconds", "0"},
+                    BadValue{"--l1-write-ttl-seconds", "1.5"},
+                    BadValue{"--l1-read-ttl-seconds", "0"}, BadValue{"--eviction-policy", "lru"},
+                    BadValue{"--eviction-trigger-watermark", "0"},
+                    BadValue{"--eviction-trigger-watermark", "1.01"},
+                    BadValue{"--eviction-ratio", "-0.1"}, BadValue{"--eviction-ratio", "1.1"},
+                    BadValue{"--max-connections", "0"}, BadValue{"--max-message-bytes", "1023"},
+                    BadValue{"--max-frames", "15"}, BadValue{"--max-unsent-bytes", "4095"},
+                    BadValue{"--max-inflight", "0"}, BadValue{"--handshake-timeout-seconds", "0"},
+                    BadValue{"--heartbeat-interval-seconds", "0.05"},
+                    BadValue{"--heartbeat-timeout-seconds", "0"},
+                    BadValue{"--shutdown-timeout-seconds", "-1"}, BadValue{"--log-level", "INFO"},
+                    BadValue{"--log-format", "xml"}, BadValue{"--extra-logging-interval", "0"}),
     [](const auto& tested) { return "case" + std::to_string(tested.index); });
 
 TEST(BadValues, SwitchesTakeTrueAndFalseOnly) {
@@ -275,6 +277,8 @@ TEST(CrossChecks, HeartbeatTimeoutIsMoreThanTheInterval) {
             "--heartbeat-timeout-seconds: '30' is not allowed; allowed: more than "
             "--heartbeat-interval-seconds, which is 30");
   EXPECT_EQ(complaint({"--heartbeat-interval-seconds", "29.999"}), "accepted");
+  EXPECT_EQ(parse({"--heartbeat-interval-seconds", "0"}).heartbeat_interval, 0s);
+  EXPECT_EQ(parse({"--worker-reap-timeout-seconds", "0"}).worker_reap_timeout, 0s);
 }
 
 TEST(CrossChecks, RegistrationGraceIsAtLeastTheReapTimeout) {

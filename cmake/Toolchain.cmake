@@ -14,6 +14,14 @@ if(LMCACHE_CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${LMCACHE_CCACHE})
 endif()
 
+# Precompiled standard headers save a fifth of a cold build, but ccache, which saves nearly all of a warm one, cannot
+# cache objects made with them unless its checks are loosened.
+if(LMCACHE_CCACHE)
+  option(LMCACHE_PCH "Precompile the standard headers" OFF)
+else()
+  option(LMCACHE_PCH "Precompile the standard headers" ON)
+endif()
+
 # lmcache_module(NAME SOURCES... [LINK targets...]): one static library per folder of src/.
 # Its headers are included as "NAME/file.hpp"; public contracts as <lmcache/file.hpp>.
 function(lmcache_module name)
@@ -21,6 +29,10 @@ function(lmcache_module name)
   add_library(lmcache_${name} STATIC ${ARG_UNPARSED_ARGUMENTS})
   target_include_directories(lmcache_${name} PUBLIC ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
   target_link_libraries(lmcache_${name} PUBLIC lmcache_options Boost::headers Threads::Threads ${ARG_LINK})
+  if(LMCACHE_PCH)
+    target_precompile_headers(lmcache_${name} PRIVATE <algorithm> <chrono> <functional> <memory> <mutex> <optional> <span>
+                              <string> <unordered_map> <variant> <vector> <boost/system/result.hpp>)
+  endif()
 endfunction()
 
 add_library(lmcache_options INTERFACE)

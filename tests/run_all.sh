@@ -131,5 +131,6 @@ done
 
 printf '\nSummary\n'
 printf '%s\n' "${summary[@]}"
-[ $status -eq 0 ] && echo "All passed." || echo "Something failed."
+failed=$(printf '%s\n' "${summary[@]}" | grep -c '^FAILED')
+printf '%d passed, %d failed\n' $((${#summary[@]} - failed)) "$failed"
 exit $status

@@ -1,16 +1,20 @@
-// The L1 cache as the request engine sees it: lookups give leases, stores reserve then commit, retrieves pin then copy.
+// The L1 cache as the request engine sees it: lookups give leases, stores reserve then commit,
+// retrieves pin then copy.
 //
-// Identity. A chunk is (keyspace, chunk hash); a keyspace is (model, cache_salt, world_size). Inside a chunk there is one
-// *shard* per (rank, layout), holding one object per object group. Two layouts never share an object, so engines that
-// registered one model name with different geometry cannot exchange a byte.
+// Identity. A chunk is (keyspace, chunk hash); a keyspace is (model, cache_salt, world_size).
+// Inside a chunk there is one *shard* per (rank, layout), holding one object per object group. Two
+// layouts never share an object, so engines that registered one model name with different geometry
+// cannot exchange a byte.
 //
-// Life of an object. reserve() gives memory nobody else can see; commit() publishes it (or drops it where another store won
-// meanwhile); from then on it is found by lookups and stays while its chunk has a pin, else until evicted. All objects of a
-// chunk age together, and a chunk with resident successors is never evicted before them: a prefix has no holes.
-// Pins are RAII handles. clear(force) and eviction skip nothing silently: a pinned chunk that is cleared by force leaves the
-// index at once and gives its memory back with its last pin.
+// Life of an object. reserve() gives memory nobody else can see; commit() publishes it (or drops it
+// where another store won meanwhile); from then on it is found by lookups and stays while its chunk
+// has a pin, else until evicted. All objects of a chunk age together, and a chunk with resident
+// successors is never evicted before them: a prefix has no holes. Pins are RAII handles.
+// clear(force) and eviction skip nothing silently: a pinned chunk that is cleared by force leaves
+// the index at once and gives its memory back with its last pin.
 //
-// Threads. Every function may be called from any thread; one internal mutex, never held across a copy or callback.
+// Threads. Every function may be called from any thread; one internal mutex, never held across a
+// copy or callback.
 #pragma once
 
 #include <lmcache/status.hpp>
@@ -27,7 +31,8 @@
 
 namespace lmcache {
 
-/// BLAKE3-256 of (previous hash, the chunk's tokens as big-endian u32). PROTOCOL.md, "Chunk hashes".
+/// BLAKE3-256 of (previous hash, the chunk's tokens as big-endian u32). PROTOCOL.md, "Chunk
+/// hashes".
 struct ChunkHash {
   std::array<std::byte, 32> bytes{};
   friend bool operator==(const ChunkHash&, const ChunkHash&) = default;
@@ -66,7 +71,8 @@ struct StoreState;
 struct ReadState;
 }  // namespace detail
 
-/// Pins on the chunks of one lookup's hit. Destroying it releases what is left. Move-only; not thread-safe by itself.
+/// Pins on the chunks of one lookup's hit. Destroying it releases what is left. Move-only; not
+/// thread-safe by itself.
 class Lease {
  public:
   Lease() noexcept;
@@ -93,7 +99,8 @@ struct ObjectRef {
   std::uint64_t bytes = 0;  ///< logical size
 };
 
-/// Memory reserved by one store, invisible until commit(). Destroying it without commit frees everything.
+/// Memory reserved by one store, invisible until commit(). Destroying it without commit frees
+/// everything.
 class StoreTicket {
  public:
   StoreTicket() noexcept;
@@ -101,7 +108,8 @@ class StoreTicket {
   StoreTicket& operator=(StoreTicket&&) noexcept;
   ~StoreTicket();
 
-  /// Objects to fill; those already resident are not listed (and stay pinned until the ticket ends).
+  /// Objects to fill; those already resident are not listed (and stay pinned until the ticket
+  /// ends).
   [[nodiscard]] std::span<const ObjectRef> objects() const noexcept;
 
  private:
@@ -109,7 +117,8 @@ class StoreTicket {
   std::unique_ptr<detail::StoreState> state_;
 };
 
-/// Objects of one retrieve, pinned until destroyed: neither lease end, eviction nor clear can take them during the copy.
+/// Objects of one retrieve, pinned until destroyed: neither lease end, eviction nor clear can take
+/// them during the copy.
 class ReadPins {
  public:
   ReadPins() noexcept;
@@ -125,47 +134,55 @@ class ReadPins {
 };
 
 struct CacheOptions {
-  std::uint64_t align_bytes = 4096;   ///< power of two; every object starts and is rounded up to it
-  std::string policy = "LRU";         ///< an eviction policy's name
-  double trigger_watermark = 0.8;     ///< used/total at which background eviction starts
-  double eviction_ratio = 0.2;        ///< it stops at trigger_watermark * (1 - eviction_ratio)
+  std::uint64_t align_bytes = 4096;  ///< power of two; every object starts and is rounded up to it
+  std::string policy = "LRU";        ///< an eviction policy's name
+  double trigger_watermark = 0.8;    ///< used/total at which background eviction starts
+  double eviction_ratio = 0.2;       ///< it stops at trigger_watermark * (1 - eviction_ratio)
 };
 
 class Cache {
  public:
-  /// `memory` is the pool (not owned, must outlive the cache and all handles); untouched until used.
+  /// `memory` is the pool (not owned, must outlive the cache and all handles); untouched until
+  /// used.
   Cache(std::span<std::byte> memory, CacheOptions options);
   ~Cache();
   Cache(const Cache&) = delete;
   Cache& operator=(const Cache&) = delete;
 
-  /// Longest servable prefix of `hashes` and a lease on it. Prefix length L is servable iff every rank 0..world_size-1 has,
-  /// under one of `layouts`, all of [0,L) for full groups and the last min(w,L) chunks for groups with window w. The lease
-  /// pins [0,L). Touches the hit for the policy. Costs one probe per chunk, stops at the first chunk that no full group has.
+  /// Longest servable prefix of `hashes` and a lease on it. Prefix length L is servable iff every
+  /// rank 0..world_size-1 has, under one of `layouts`, all of [0,L) for full groups and the last
+  /// min(w,L) chunks for groups with window w. The lease pins [0,L). Touches the hit for the
+  /// policy. Costs one probe per chunk, stops at the first chunk that no full group has.
   [[nodiscard]] Lease lookup(const Keyspace& keyspace, std::span<const ChunkHash> hashes,
                              std::span<const LayoutPtr> layouts);
 
-  /// Reserves memory for the missing objects of chunks [first, hashes.size()) of one rank. `hashes` is the chain from chunk 0
-  /// (it links a chunk to its predecessor). `wanted(g)[i]` false leaves out group g of chunk first+i (null blocks).
-  /// Evicts what is needed; kNoMemory if all that is not pinned would not make room, with nothing evicted when that is known
-  /// beforehand. All or nothing.
-  [[nodiscard]] Result<StoreTicket> reserve(const Keyspace& keyspace, std::uint32_t rank, const LayoutPtr& layout,
+  /// Reserves memory for the missing objects of chunks [first, hashes.size()) of one rank. `hashes`
+  /// is the chain from chunk 0 (it links a chunk to its predecessor). `wanted(g)[i]` false leaves
+  /// out group g of chunk first+i (null blocks). Evicts what is needed; kNoMemory if all that is
+  /// not pinned would not make room, with nothing evicted when that is known beforehand. All or
+  /// nothing.
+  [[nodiscard]] Result<StoreTicket> reserve(const Keyspace& keyspace, std::uint32_t rank,
+                                            const LayoutPtr& layout,
                                             std::span<const ChunkHash> hashes, std::uint32_t first,
                                             std::span<const std::vector<bool>> wanted);
 
-  /// Publishes a filled ticket: every lookup that starts after this returns sees it. Touches the whole chain.
+  /// Publishes a filled ticket: every lookup that starts after this returns sees it. Touches the
+  /// whole chain.
   void commit(StoreTicket ticket);
 
-  /// Pins what a retrieve of chunks [first, last) by (rank, layout) needs: all of them for full groups, the last
-  /// min(w, last-first) for windowed ones. `lease` must hold [first, last) (kNotLeased otherwise; kNotLeased too when an object
-  /// is missing, e.g. another layout's hit). Nothing is pinned on error.
-  [[nodiscard]] Result<ReadPins> open_read(const Lease& lease, std::uint32_t rank, const LayoutPtr& layout, std::uint32_t first,
+  /// Pins what a retrieve of chunks [first, last) by (rank, layout) needs: all of them for full
+  /// groups, the last min(w, last-first) for windowed ones. `lease` must hold [first, last)
+  /// (kNotLeased otherwise; kNotLeased too when an object is missing, e.g. another layout's hit).
+  /// Nothing is pinned on error.
+  [[nodiscard]] Result<ReadPins> open_read(const Lease& lease, std::uint32_t rank,
+                                           const LayoutPtr& layout, std::uint32_t first,
                                            std::uint32_t last);
 
   /// Marks [0, hashes.size()) as used now, prefix most recent.
   void touch(const Keyspace& keyspace, std::span<const ChunkHash> hashes);
 
-  /// Drops every unpinned chunk; with force also detaches pinned ones (freed with their last pin). Reserved tickets survive.
+  /// Drops every unpinned chunk; with force also detaches pinned ones (freed with their last pin).
+  /// Reserved tickets survive.
   void clear(bool force);
 
   /// Background eviction step; returns bytes freed (0 below the watermark).
@@ -178,7 +195,8 @@ class Cache {
   friend class StoreTicket;
   friend class ReadPins;
   struct Impl;
-  std::shared_ptr<Impl> impl_;  ///< shared with handles, which may outlive a shutting-down server's Cache
+  std::shared_ptr<Impl>
+      impl_;  ///< shared with handles, which may outlive a shutting-down server's Cache
 };
 
 }  // namespace lmcache

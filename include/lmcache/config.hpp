@@ -43,6 +43,7 @@ struct ServerConfig {
   // L1
   double l1_size_gb = 1.0;  ///< GiB
   std::uint64_t l1_align_bytes = 4096;
+  bool l1_lock_memory = false;  ///< keep L1's pages out of swap
   std::chrono::seconds l1_write_ttl{600};
   std::chrono::seconds l1_read_ttl{300};
   std::string eviction_policy = "LRU";

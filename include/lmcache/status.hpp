@@ -1,5 +1,5 @@
-// Expected failures are values: Result<T> carries either a T or an Error with a cause and one line of text.
-// Exceptions are for start-up only; a broken invariant aborts.
+// Expected failures are values: Result<T> carries either a T or an Error with a cause and one line
+// of text. Exceptions are for start-up only; a broken invariant aborts.
 #pragma once
 
 #include <boost/system/result.hpp>
@@ -12,7 +12,7 @@ namespace lmcache {
 
 /// Why a request failed. One counter per (operation, cause); the names are part of the metrics.
 enum class Cause : std::uint8_t {
-  kMalformed,         ///< bytes that are not the protocol: bad MessagePack, wrong frame count, wrong type
+  kMalformed,  ///< bytes that are not the protocol: bad MessagePack, wrong frame count, wrong type
   kUnknownOperation,  ///< no such operation id or name
   kNotServed,         ///< a known operation this server does not offer
   kUnknownInstance,   ///< store/retrieve of an engine that has not registered

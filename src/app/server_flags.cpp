@@ -155,6 +155,8 @@ FlagGroup cache_flags() {
               flag("--l1-size-gb", "GIB", real_number(&C::l1_size_gb, 0.001, false, 65536),
                    "size of the pool in GiB; memory is taken when first used"),
               flag("--l1-align-bytes", "N", alignment(), "alignment of every object"),
+              toggle_flag("--l1-lock-memory", "", toggle(&C::l1_lock_memory, true),
+                          "keep L1 out of swap; needs a memlock limit of its size"),
               flag("--l1-write-ttl-seconds", "S", seconds(&C::l1_write_ttl, 1, kYear),
                    "backstop: longest time a store may wait before it begins"),
               flag("--l1-read-ttl-seconds", "S", seconds(&C::l1_read_ttl, 1, kYear),

@@ -6,6 +6,7 @@
 #include "obs/counters.hpp"
 #include "obs/log.hpp"
 #include "pool/arena.hpp"
+#include "pool/memory_lock.hpp"
 
 #include <lmcache/version.hpp>
 
@@ -44,6 +45,7 @@ pool::Arena map_l1(const ServerConfig& config) {
   auto arena =
       pool::Arena::create(static_cast<std::uint64_t>(std::llround(config.l1_size_gb * kGib)));
   if (!arena) throw std::runtime_error(arena.error().text);
+  if (config.l1_lock_memory) require(pool::lock_memory(arena->memory()));
   return std::move(*arena);
 }
 

@@ -1,6 +1,10 @@
 #include "engine/channel.hpp"
 
+#include "obs/log.hpp"
+
 #include <boost/asio/post.hpp>
+
+#include <exception>
 
 namespace lmcache::engine {
 
@@ -46,26 +50,36 @@ void Channel::step() {
       next.emplace(std::move(queue_.front()));
       queue_.pop_front();
     }
-    preparing_ = make_request(engine_, *next->operation, std::move(next->arrival));
+    guarded(
+        [&] { preparing_ = make_request(engine_, *next->operation, std::move(next->arrival)); });
   }
-  if (preparing_ && preparing_->prepare()) admit(std::exchange(preparing_, nullptr));
-  if (!preparing_) {
-    const std::lock_guard lock(mutex_);
-    if (queue_.empty()) {
-      scheduled_ = false;
-      return;
-    }
-  }
+  bool prepared = false;
+  if (preparing_ && !guarded([&] { prepared = preparing_->prepare(); })) preparing_ = nullptr;
+  if (prepared) admit(std::exchange(preparing_, nullptr));
   schedule();
+}
+
+// Memory may run out under a request of legal size. Then that request fails, through its
+// responder's end, and no other.
+template <class Work>
+bool Channel::guarded(Work work) {
+  try {
+    work();
+    return true;
+  } catch (const std::exception& error) {
+    obs::log_event(obs::Level::kError, "a request was given up",
+                   {{"reason", std::string_view(error.what())}});
+    return false;
+  }
 }
 
 void Channel::admit(std::shared_ptr<Request> request) {
   Ordering::TurnPtr turn;
   const auto later = [self = shared_from_this(), request](const Ordering::TurnPtr& mine) {
-    boost::asio::post(self->engine_.threads(), [self, request, mine] { self->start(request, mine); });
+    boost::asio::post(self->engine_.threads(),
+                      [self, request, mine] { self->start(request, mine); });
   };
-  const auto keys = request->keys();
-  if (ordering_.enter(keys, later, turn)) {
+  if (ordering_.enter(request->keys(), later, turn)) {
     start(request, turn);
   } else {
     request->blocked();
@@ -73,12 +87,14 @@ void Channel::admit(std::shared_ptr<Request> request) {
 }
 
 void Channel::start(const std::shared_ptr<Request>& request, const Ordering::TurnPtr& turn) {
+  // The turn ends when the request says so or, whatever becomes of it, when it lets go of this.
+  std::shared_ptr<void> token(
+      nullptr, [self = shared_from_this(), turn](void*) { self->ordering_.finish(turn); });
   if (closed()) {
     request->discard();
-    ordering_.finish(turn);
     return;
   }
-  request->run([self = shared_from_this(), turn] { self->ordering_.finish(turn); });
+  guarded([&] { request->run([held = std::move(token)]() mutable { held.reset(); }); });
 }
 
 }  // namespace lmcache::engine

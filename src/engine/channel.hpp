@@ -1,5 +1,6 @@
-// The requests of one connection between arrival and turn: decoded in order of arrival on the request threads, one step at a time so that a connection
-// with a long queue, or a very long prompt, shares the threads evenly with the others, then run in the order `Ordering` gives.
+// The requests of one connection between arrival and turn: decoded in order of arrival on the
+// request threads, one step at a time so that a connection with a long queue, or a very long
+// prompt, shares the threads evenly with the others, then run in the order `Ordering` gives.
 #pragma once
 
 #include "engine/engine.hpp"
@@ -30,6 +31,8 @@ class Channel : public std::enable_shared_from_this<Channel> {
   void step();
   void admit(std::shared_ptr<Request> request);
   void start(const std::shared_ptr<Request>& request, const Ordering::TurnPtr& turn);
+  template <class Work>
+  bool guarded(Work work);
   [[nodiscard]] bool closed() const;
 
   Engine& engine_;

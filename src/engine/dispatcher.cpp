@@ -7,10 +7,13 @@
 namespace lmcache::engine {
 namespace {
 
-wire::Bytes copy_frame(wire::ByteView frame) { return {frame.begin(), frame.end()}; }
+wire::Bytes copy_frame(wire::ByteView frame) {
+  return {frame.begin(), frame.end()};
+}
 
 Error wrong_frame_count(const wire::Operation& operation, std::size_t found) {
-  return {Cause::kMalformed, "takes " + std::to_string(operation.payload_frames) + " payload frames, got " + std::to_string(found)};
+  return {Cause::kMalformed, "takes " + std::to_string(operation.payload_frames) +
+                                 " payload frames, got " + std::to_string(found)};
 }
 
 }  // namespace
@@ -33,7 +36,8 @@ void Dispatcher::closed(net::PeerId peer) {
   boost::asio::post(engine_.threads(), [&engine = engine_, peer, name = gone.name] {
     engine.lookups().close(peer);
     for (const InstancePtr& worker : engine.instances().close(peer)) {
-      obs::log_event(obs::Level::kInfo, "worker gone with its connection", {{"instance", worker->id}, {"peer", *name}});
+      obs::log_event(obs::Level::kInfo, "worker gone with its connection",
+                     {{"instance", worker->id}, {"peer", *name}});
     }
   });
 }
@@ -45,7 +49,8 @@ void Dispatcher::dropped(const std::string& name, const std::string& reason) {
     held_back = drops_.admit(Clock::now());
   }
   if (!held_back) return;
-  obs::log_event(obs::Level::kWarn, "connection dropped", {{"peer", name}, {"reason", reason}, {"not_logged", *held_back}});
+  obs::log_event(obs::Level::kWarn, "connection dropped",
+                 {{"peer", name}, {"reason", reason}, {"not_logged", *held_back}});
 }
 
 Dispatcher::Peer Dispatcher::find(net::PeerId peer) const {
@@ -57,44 +62,52 @@ Dispatcher::Peer Dispatcher::find(net::PeerId peer) const {
 void Dispatcher::message(net::PeerId peer, wire::Message message, net::ReplySlot slot) {
   const Peer connection = find(peer);
   const std::size_t frames = message.frame_count();
-  // A control message of a stream (empty operation, "ack" or "cancel"). No stream is ever open here, and controls of unknown streams are to be ignored.
+  // A control message of a stream (empty operation, "ack" or "cancel"). No stream is ever open
+  // here, and controls of unknown streams are to be ignored.
   if (frames >= 2 && message.frame(1).empty()) return;
 
   const wire::Operation* operation = frames >= 2 ? wire::find_operation(message.frame(1)) : nullptr;
-  Responder responder(std::move(slot), copy_frame(message.frame(0)), frames >= 2 ? copy_frame(message.frame(1)) : wire::Bytes{},
-                      operation, connection.name);
-  if (frames < 2) return responder.fail({Cause::kMalformed, "a request needs a uid and an operation frame"});
+  Responder responder(std::move(slot), copy_frame(message.frame(0)),
+                      frames >= 2 ? copy_frame(message.frame(1)) : wire::Bytes{}, operation,
+                      connection.name);
+  if (frames < 2)
+    return responder.fail({Cause::kMalformed, "a request needs a uid and an operation frame"});
   if (!operation) {
-    return responder.fail({Cause::kUnknownOperation, "the operation frame names no operation of the protocol"});
+    return responder.fail(
+        {Cause::kUnknownOperation, "the operation frame names no operation of the protocol"});
   }
   if (!operation->served) {
     return responder.fail({Cause::kNotServed, "this server does not offer the operation"});
   }
   const std::size_t payload = frames - wire::kFirstPayload;
-  if (payload != operation->payload_frames) return responder.fail(wrong_frame_count(*operation, payload));
+  if (payload != operation->payload_frames)
+    return responder.fail(wrong_frame_count(*operation, payload));
   if (answer_at_once(*operation, peer, message, responder)) return;
   if (operation->op == wire::Op::kRegisterKvCache) {
     // Known from now on: a heartbeat overtakes a registration that takes its time.
-    if (const auto id = wire::decode_instance(message.frame(wire::kFirstPayload))) engine_.instances().announce(peer, *id);
+    if (const auto id = wire::decode_instance(message.frame(wire::kFirstPayload)))
+      engine_.instances().announce(peer, *id);
   }
   connection.channel->push(*operation, {peer, std::move(message), std::move(responder)});
 }
 
-bool Dispatcher::answer_at_once(const wire::Operation& operation, net::PeerId peer, const wire::Message& message,
-                                Responder& responder) {
+bool Dispatcher::answer_at_once(const wire::Operation& operation, net::PeerId peer,
+                                const wire::Message& message, Responder& responder) {
   switch (operation.op) {
-    case wire::Op::kNoop: responder.string("OK"); return true;
-    case wire::Op::kGetChunkSize: responder.integer(engine_.config().chunk_size); return true;
-    case wire::Op::kGetExperimental: responder.empty_list(); return true;
-    case wire::Op::kPing: ping(peer, message, responder); return true;
-    case wire::Op::kReportBlockAllocation:
-      if (const Status ok = wire::check_block_allocation(message); ok) {
-        responder.none();
-      } else {
-        responder.fail(ok.error());
-      }
+    case wire::Op::kNoop:
+      responder.string("OK");
       return true;
-    default: return false;
+    case wire::Op::kGetChunkSize:
+      responder.integer(engine_.config().chunk_size);
+      return true;
+    case wire::Op::kGetExperimental:
+      responder.empty_list();
+      return true;
+    case wire::Op::kPing:
+      ping(peer, message, responder);
+      return true;
+    default:
+      return false;
   }
 }
 

@@ -1,5 +1,6 @@
-// Where messages become requests. Runs on I/O threads: splits off uid and operation, answers at once what needs no work (noop, ping, chunk size, telemetry,
-// everything this server does not serve), and hands the rest to the connection's channel.
+// Where messages become requests. Runs on I/O threads: splits off uid and operation, answers at
+// once what needs no work (noop, ping, chunk size, everything this server does not serve), and
+// hands the rest to the connection's channel.
 #pragma once
 
 #include "engine/channel.hpp"
@@ -30,8 +31,8 @@ class Dispatcher final : public net::Handler {
   };
   [[nodiscard]] Peer find(net::PeerId peer) const;
   /// True if the request has been answered here.
-  [[nodiscard]] bool answer_at_once(const wire::Operation& operation, net::PeerId peer, const wire::Message& message,
-                                    Responder& responder);
+  [[nodiscard]] bool answer_at_once(const wire::Operation& operation, net::PeerId peer,
+                                    const wire::Message& message, Responder& responder);
   void ping(net::PeerId peer, const wire::Message& message, Responder& responder);
 
   Engine& engine_;

@@ -7,7 +7,8 @@
 namespace lmcache::engine {
 namespace {
 
-// Token chains are a cache of hashes: this much keeps some 60 million tokens, and losing one costs a re-hash.
+// Token chains are a cache of hashes: this much keeps some 60 million tokens, and losing one costs
+// a re-hash.
 constexpr std::uint64_t kChainBytesMax = 256ull << 20;
 constexpr std::chrono::seconds kMaintenanceInterval{1};
 
@@ -26,7 +27,8 @@ Engine::Engine(const ServerConfig& config, std::span<std::byte> memory)
     : config_(config),
       cache_(memory, cache_options(config)),
       chains_(config.chunk_size, kChainBytesMax),
-      // One more than asked for, so that one long request (a registration, a very long prompt) never holds up all others.
+      // One more than asked for, so that one long request (a registration, a very long prompt)
+      // never holds up all others.
       threads_(std::max(1u, config.max_cpu_workers) + 1),
       maintenance_(threads_),
       throughput_at_(Clock::now()),
@@ -51,27 +53,34 @@ void Engine::schedule_maintenance() {
 void Engine::maintain(Clock::time_point now) {
   const std::size_t lapsed = lookups_.expire(now - config_.l1_read_ttl, now - config_.session_ttl);
   if (lapsed > 0) {
-    obs::log_event(obs::Level::kWarn, "leases lapsed without being used or released", {{"leases", lapsed}});
+    obs::log_event(obs::Level::kWarn, "leases lapsed without being used or released",
+                   {{"leases", lapsed}});
   }
   chains_.expire(now - config_.session_ttl);
-  // With heartbeats every open connection has proven its worker alive; silence says something only without them.
+  // With heartbeats every open connection has proven its worker alive; silence says something only
+  // without them.
   if (config_.heartbeat_interval.count() == 0 && config_.worker_reap_timeout.count() > 0) {
-    for (const InstancePtr& worker :
-         instances_.reap(now - config_.worker_reap_timeout, now - config_.worker_registration_grace)) {
-      obs::log_event(obs::Level::kWarn, "worker reaped: silent for too long", {{"instance", worker->id}});
+    for (const InstancePtr& worker : instances_.reap(now - config_.worker_reap_timeout,
+                                                     now - config_.worker_registration_grace)) {
+      obs::log_event(obs::Level::kWarn, "worker reaped: silent for too long",
+                     {{"instance", worker->id}});
     }
   }
   if (const std::uint64_t freed = cache_.evict_above_watermark(); freed > 0) {
     obs::log_event(obs::Level::kDebug, "evicted above the watermark", {{"bytes", freed}});
   }
-  if (config_.extra_logging && now - throughput_at_ >= config_.extra_logging_interval) log_throughput(now);
+  if (config_.extra_logging && now - throughput_at_ >= config_.extra_logging_interval)
+    log_throughput(now);
 }
 
 void Engine::log_throughput(Clock::time_point now) {
   const auto copied = copier_.stats();
   const auto memory = cache_.stats();
-  const double seconds = std::chrono::duration<double>(now - std::exchange(throughput_at_, now)).count();
-  const auto rate = [seconds](std::uint64_t after, std::uint64_t before) { return static_cast<double>(after - before) / seconds / 1e9; };
+  const double seconds =
+      std::chrono::duration<double>(now - std::exchange(throughput_at_, now)).count();
+  const auto rate = [seconds](std::uint64_t after, std::uint64_t before) {
+    return static_cast<double>(after - before) / seconds / 1e9;
+  };
   obs::log_event(obs::Level::kInfo, "throughput",
                  {{"stored_gb_s", rate(copied.stored_bytes, throughput_.stored_bytes)},
                   {"retrieved_gb_s", rate(copied.retrieved_bytes, throughput_.retrieved_bytes)},

@@ -1,5 +1,5 @@
-// Everything requests share, wired together: the pool and cache, copy threads, registered workers, leases and token chains. Owns the request threads and the
-// maintenance timer.
+// Everything requests share, wired together: the pool and cache, copy threads, registered workers,
+// leases and token chains. Owns the request threads and the maintenance timer.
 #pragma once
 
 #include "copy/cpu_copier.hpp"
@@ -52,7 +52,7 @@ class Engine {
   TokenChains chains_;
   boost::asio::thread_pool threads_;
   boost::asio::steady_timer maintenance_;
-  Clock::time_point throughput_at_;       // of the last throughput line; maintenance only
+  Clock::time_point throughput_at_;  // of the last throughput line; maintenance only
   copy::CpuCopier::Stats throughput_;
   copy::CpuCopier copier_;  // last: its threads end before anything they call goes
 };

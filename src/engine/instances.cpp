@@ -11,7 +11,8 @@ void Instances::open(net::PeerId peer) {
 
 InstancePtr Instances::erase(std::unordered_map<wire::InstanceId, Entry>::iterator entry) {
   for (const net::PeerId peer : entry->second.peers) {
-    if (const auto found = peers_.find(peer); found != peers_.end()) found->second.used.erase(entry->first);
+    if (const auto found = peers_.find(peer); found != peers_.end())
+      found->second.used.erase(entry->first);
   }
   InstancePtr gone = std::move(entry->second.instance);
   entries_.erase(entry);
@@ -36,7 +37,8 @@ std::vector<InstancePtr> Instances::close(net::PeerId peer) {
 
 void Instances::announce(net::PeerId peer, wire::InstanceId id) {
   const std::lock_guard lock(mutex_);
-  if (const auto found = peers_.find(peer); found != peers_.end()) found->second.announced.insert(id);
+  if (const auto found = peers_.find(peer); found != peers_.end())
+    found->second.announced.insert(id);
 }
 
 void Instances::forget_announced(net::PeerId peer, wire::InstanceId id) {
@@ -100,7 +102,8 @@ bool Instances::ping(net::PeerId peer, wire::InstanceId id, Clock::time_point no
   return false;
 }
 
-std::vector<LayoutPtr> Instances::layouts(const std::string& model, std::uint32_t world_size) const {
+std::vector<LayoutPtr> Instances::layouts(const std::string& model,
+                                          std::uint32_t world_size) const {
   std::vector<LayoutPtr> out;
   const std::lock_guard lock(mutex_);
   for (const auto& [id, entry] : entries_) {
@@ -114,12 +117,14 @@ std::vector<LayoutPtr> Instances::layouts(const std::string& model, std::uint32_
   return out;
 }
 
-std::vector<InstancePtr> Instances::reap(Clock::time_point silent_before, Clock::time_point never_pinged_before) {
+std::vector<InstancePtr> Instances::reap(Clock::time_point silent_before,
+                                         Clock::time_point never_pinged_before) {
   std::vector<InstancePtr> gone;
   const std::lock_guard lock(mutex_);
   for (auto entry = entries_.begin(); entry != entries_.end();) {
     const auto next = std::next(entry);
-    if (entry->second.last_seen < (entry->second.pinged ? silent_before : never_pinged_before)) gone.push_back(erase(entry));
+    if (entry->second.last_seen < (entry->second.pinged ? silent_before : never_pinged_before))
+      gone.push_back(erase(entry));
     entry = next;
   }
   return gone;

@@ -1,10 +1,12 @@
 // Registered engine workers: their geometry, mapped memory, and whether they still live.
 //
-// A worker lives as long as a connection it has used is open (a dead peer's connection is closed by TCP or by our heartbeat); with its last
-// connection goes the worker and its mappings. Transfers under way hold their own reference, so memory is unmapped when the last copy ends. The reap timeout
-// only matters where connections prove nothing, i.e. with heartbeats switched off.
+// A worker lives as long as a connection it has used is open (a dead peer's connection is closed by
+// TCP or by our heartbeat); with its last connection goes the worker and its mappings. Transfers
+// under way hold their own reference, so memory is unmapped when the last copy ends. The reap
+// timeout only matters where connections prove nothing, i.e. with heartbeats switched off.
 //
-// Threads: any; ping runs on I/O threads, so nothing slow happens under the mutex (mappings are destroyed by the caller after it is released).
+// Threads: any; ping runs on I/O threads, so nothing slow happens under the mutex (mappings are
+// destroyed by the caller after it is released).
 #pragma once
 
 #include "copy/segment.hpp"
@@ -24,7 +26,8 @@
 
 namespace lmcache::engine {
 
-/// One registration; immutable. bases[t] is the mapped base of tensor t's segment (nullptr for an empty tensor).
+/// One registration; immutable. bases[t] is the mapped base of tensor t's segment (nullptr for an
+/// empty tensor).
 struct Instance {
   wire::InstanceId id = 0;
   std::string model;
@@ -39,26 +42,32 @@ using InstancePtr = std::shared_ptr<const Instance>;
 class Instances {
  public:
   void open(net::PeerId peer);
-  /// The connection has gone; returns the workers that went with it (to be destroyed outside of any lock).
+  /// The connection has gone; returns the workers that went with it (to be destroyed outside of any
+  /// lock).
   [[nodiscard]] std::vector<InstancePtr> close(net::PeerId peer);
 
-  /// A registration was received: pings of the id are answered true from now on. Ended by put() or forget_announced().
+  /// A registration was received: pings of the id are answered true from now on. Ended by put() or
+  /// forget_announced().
   void announce(net::PeerId peer, wire::InstanceId id);
   void forget_announced(net::PeerId peer, wire::InstanceId id);
-  /// Replaces an earlier registration of the id atomically. Returns what it replaced; nothing is kept for a connection that has gone.
+  /// Replaces an earlier registration of the id atomically. Returns what it replaced; nothing is
+  /// kept for a connection that has gone.
   InstancePtr put(net::PeerId peer, InstancePtr instance, Clock::time_point now);
   InstancePtr remove(wire::InstanceId id);
 
   /// nullptr if unknown. Marks the worker as alive and the connection as one of its own.
   [[nodiscard]] InstancePtr find(net::PeerId peer, wire::InstanceId id, Clock::time_point now);
-  /// False at the first ping of an unknown id on a connection, so that the worker registers again; true later, so that it gets the chance to.
+  /// False at the first ping of an unknown id on a connection, so that the worker registers again;
+  /// true later, so that it gets the chance to.
   [[nodiscard]] bool ping(net::PeerId peer, wire::InstanceId id, Clock::time_point now);
 
   /// Layouts (one per fingerprint) that live workers of (model, world size) have registered.
-  [[nodiscard]] std::vector<LayoutPtr> layouts(const std::string& model, std::uint32_t world_size) const;
+  [[nodiscard]] std::vector<LayoutPtr> layouts(const std::string& model,
+                                               std::uint32_t world_size) const;
 
   /// Workers silent for too long; returned to be destroyed outside of any lock.
-  [[nodiscard]] std::vector<InstancePtr> reap(Clock::time_point silent_before, Clock::time_point never_pinged_before);
+  [[nodiscard]] std::vector<InstancePtr> reap(Clock::time_point silent_before,
+                                              Clock::time_point never_pinged_before);
   [[nodiscard]] std::size_t size() const;
 
   static constexpr std::size_t kUnknownPingsPerPeer = 4096;
@@ -71,8 +80,8 @@ class Instances {
     bool pinged = false;
   };
   struct Peer {
-    std::unordered_set<wire::InstanceId> used;       // workers this connection has named
-    std::unordered_set<wire::InstanceId> told;       // unknown ids answered false once
+    std::unordered_set<wire::InstanceId> used;            // workers this connection has named
+    std::unordered_set<wire::InstanceId> told;            // unknown ids answered false once
     std::unordered_multiset<wire::InstanceId> announced;  // registrations in progress
   };
 

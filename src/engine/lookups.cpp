@@ -19,22 +19,26 @@ struct Lookups::Record {
     std::uint32_t rank, first, last;
   };
   std::vector<Use> uses;
-  std::vector<std::vector<std::uint8_t>> spent;  // [rank][chunk] reads gone; a rank's row is made at its first use
-  std::vector<std::uint32_t> ranks_done;         // [chunk] ranks with no read left
+  std::vector<std::vector<std::uint8_t>>
+      spent;  // [rank][chunk] reads gone; a rank's row is made at its first use
+  std::vector<std::uint32_t> ranks_done;  // [chunk] ranks with no read left
 
   [[nodiscard]] std::uint32_t hit() const { return static_cast<std::uint32_t>(hashes.size()); }
   [[nodiscard]] bool same_request(const std::string& id, const Keyspace& ks) const {
     return request_id == id && keyspace == ks;
   }
-  [[nodiscard]] bool covers(std::span<const ChunkHash> chain, std::uint32_t first, std::uint32_t last) const {
-    return first < last && last <= hit() && last <= chain.size() && hashes[last - 1] == chain[last - 1];
+  [[nodiscard]] bool covers(std::span<const ChunkHash> chain, std::uint32_t first,
+                            std::uint32_t last) const {
+    return first < last && last <= hit() && last <= chain.size() &&
+           hashes[last - 1] == chain[last - 1];
   }
   [[nodiscard]] std::uint32_t spent_at(std::uint32_t rank, std::uint32_t chunk) const {
     return rank < spent.size() && !spent[rank].empty() ? spent[rank][chunk] : 0;
   }
   [[nodiscard]] bool may_read(const Reader& reader, std::uint32_t first, std::uint32_t last) const {
     const bool read_before = std::any_of(uses.begin(), uses.end(), [&](const Use& use) {
-      return use.instance == reader.instance && use.rank == reader.rank && use.first < last && first < use.last;
+      return use.instance == reader.instance && use.rank == reader.rank && use.first < last &&
+             first < use.last;
     });
     if (read_before) return false;
     for (std::uint32_t chunk = first; chunk < last; ++chunk) {
@@ -42,7 +46,8 @@ struct Lookups::Record {
     }
     return true;
   }
-  // `reads` more of [first, last) are over for `rank`. From the end to the start, so that released chunks keep prefix-first recency.
+  // `reads` more of [first, last) are over for `rank`. From the end to the start, so that released
+  // chunks keep prefix-first recency.
   void spend(std::uint32_t rank, std::uint32_t first, std::uint32_t last, std::uint32_t reads) {
     if (rank >= keyspace.world_size) return;
     if (spent.empty()) spent.resize(keyspace.world_size);
@@ -91,7 +96,8 @@ void Lookups::erase(Records::iterator record) {
   peers_.at(record->owner).records.erase(record);
 }
 
-Lookups::Record* Lookups::find(net::PeerId owner, const std::string& request_id, const Keyspace& keyspace) {
+Lookups::Record* Lookups::find(net::PeerId owner, const std::string& request_id,
+                               const Keyspace& keyspace) {
   const auto found = by_request_.find(request_id);
   if (found == by_request_.end()) return nullptr;
   for (const auto record : found->second) {
@@ -100,16 +106,18 @@ Lookups::Record* Lookups::find(net::PeerId owner, const std::string& request_id,
   return nullptr;
 }
 
-void Lookups::put(net::PeerId owner, const std::string& request_id, const Keyspace& keyspace, std::span<const ChunkHash> hashes,
-                  Lease lease, std::uint32_t readers, Clock::time_point now) {
+void Lookups::put(net::PeerId owner, const std::string& request_id, const Keyspace& keyspace,
+                  std::span<const ChunkHash> hashes, Lease lease, std::uint32_t readers,
+                  Clock::time_point now) {
   const std::lock_guard lock(mutex_);
   const auto peer = peers_.find(owner);
   if (peer == peers_.end()) return;
   auto& records = peer->second.records;
   if (const auto same_id = by_request_.find(request_id); same_id != by_request_.end()) {
-    const auto old = std::find_if(same_id->second.begin(), same_id->second.end(), [&](Records::iterator record) {
-      return record->owner == owner && record->same_request(request_id, keyspace);
-    });
+    const auto old =
+        std::find_if(same_id->second.begin(), same_id->second.end(), [&](Records::iterator record) {
+          return record->owner == owner && record->same_request(request_id, keyspace);
+        });
     if (old != same_id->second.end()) erase(*old);
   }
   if (records.size() >= kRecordsPerPeer) erase(records.begin());
@@ -124,7 +132,8 @@ void Lookups::put(net::PeerId owner, const std::string& request_id, const Keyspa
   by_request_[request_id].push_back(std::prev(records.end()));
 }
 
-std::uint32_t Lookups::collect(net::PeerId owner, const std::string& request_id, Clock::time_point now) {
+std::uint32_t Lookups::collect(net::PeerId owner, const std::string& request_id,
+                               Clock::time_point now) {
   const std::lock_guard lock(mutex_);
   const auto found = by_request_.find(request_id);
   if (found == by_request_.end()) return 0;
@@ -139,13 +148,15 @@ std::uint32_t Lookups::collect(net::PeerId owner, const std::string& request_id,
   return 0;
 }
 
-Lookups::Record* Lookups::match(const Reader& reader, const std::string& request_id, const Keyspace& keyspace,
-                                std::span<const ChunkHash> chain, std::uint32_t first, std::uint32_t last) {
+Lookups::Record* Lookups::match(const Reader& reader, const std::string& request_id,
+                                const Keyspace& keyspace, std::span<const ChunkHash> chain,
+                                std::uint32_t first, std::uint32_t last) {
   const auto found = by_request_.find(request_id);
   if (found == by_request_.end()) return nullptr;
   std::vector<Record*> able;
   for (const auto record : found->second) {
-    if (record->same_request(request_id, keyspace) && record->covers(chain, first, last) && record->may_read(reader, first, last)) {
+    if (record->same_request(request_id, keyspace) && record->covers(chain, first, last) &&
+        record->may_read(reader, first, last)) {
       able.push_back(&*record);
     }
   }
@@ -155,9 +166,11 @@ Lookups::Record* Lookups::match(const Reader& reader, const std::string& request
     if (scheduler_of_.size() < kInstancesMax) scheduler_of_[reader.instance] = able.front()->owner;
     return able.front();
   }
-  // Equal content under one id: any serves, but spending another engine's lease would leave that engine without.
+  // Equal content under one id: any serves, but spending another engine's lease would leave that
+  // engine without.
   const auto owned_by = [&](net::PeerId peer) {
-    const auto it = std::find_if(able.begin(), able.end(), [peer](const Record* r) { return r->owner == peer; });
+    const auto it = std::find_if(able.begin(), able.end(),
+                                 [peer](const Record* r) { return r->owner == peer; });
     return it == able.end() ? nullptr : *it;
   };
   if (Record* own = owned_by(reader.peer)) return own;
@@ -167,13 +180,16 @@ Lookups::Record* Lookups::match(const Reader& reader, const std::string& request
   return able.front();
 }
 
-Result<ReadPins> Lookups::read(const Reader& reader, const std::string& request_id, const Keyspace& keyspace,
-                               std::span<const ChunkHash> chain, std::uint32_t first, std::uint32_t last, Clock::time_point now,
+Result<ReadPins> Lookups::read(const Reader& reader, const std::string& request_id,
+                               const Keyspace& keyspace, std::span<const ChunkHash> chain,
+                               std::uint32_t first, std::uint32_t last, Clock::time_point now,
                                const Open& open) {
   const std::lock_guard lock(mutex_);
   Record* record = match(reader, request_id, keyspace, chain, first, last);
   if (!record) {
-    return Error{Cause::kNotLeased, "no lease of this request covers the chunks; look up first, and retrieve each range once"};
+    return Error{
+        Cause::kNotLeased,
+        "no lease of this request covers the chunks; look up first, and retrieve each range once"};
   }
   auto pins = open(record->lease);
   record->uses.push_back({reader.instance, reader.rank, first, last});
@@ -182,8 +198,9 @@ Result<ReadPins> Lookups::read(const Reader& reader, const std::string& request_
   return pins;
 }
 
-void Lookups::free(net::PeerId owner, const std::string& request_id, const Keyspace& keyspace, std::span<const ChunkHash> chain,
-                   std::uint32_t first, std::uint32_t last, std::optional<std::uint32_t> rank, std::uint32_t readers,
+void Lookups::free(net::PeerId owner, const std::string& request_id, const Keyspace& keyspace,
+                   std::span<const ChunkHash> chain, std::uint32_t first, std::uint32_t last,
+                   std::optional<std::uint32_t> rank, std::uint32_t readers,
                    Clock::time_point now) {
   const std::lock_guard lock(mutex_);
   Record* record = find(owner, request_id, keyspace);
@@ -192,9 +209,11 @@ void Lookups::free(net::PeerId owner, const std::string& request_id, const Keysp
   if (!record->covers(chain, first, last)) return;
   record->collected = true;
   record->last_used = now;
-  // A caller that gives up as many reads as it asked for means the rest of them, whatever was read meanwhile.
+  // A caller that gives up as many reads as it asked for means the rest of them, whatever was read
+  // meanwhile.
   const std::uint32_t reads = readers >= record->readers ? record->readers : readers;
-  const std::uint32_t rank_first = rank.value_or(0), rank_last = rank ? *rank + 1 : keyspace.world_size;
+  const std::uint32_t rank_first = rank.value_or(0),
+                      rank_last = rank ? *rank + 1 : keyspace.world_size;
   for (std::uint32_t r = rank_first; r < rank_last; ++r) record->spend(r, first, last, reads);
 }
 

@@ -1,11 +1,15 @@
-// What lookups have promised and to whom: one record per (connection, request id, keyspace), each the owner of its lease.
+// What lookups have promised and to whom: one record per (connection, request id, keyspace), each
+// the owner of its lease.
 //
-// A record belongs to the connection that looked up. Its result is collected once. Its leased chunks serve `readers` retrieves per rank, by
-// as many instances, from any connection: a retrieve is matched by request id, keyspace and token chain, so equal ids of two engines never meet. A chunk's
-// pin goes when every rank has had its readers, or by free_lookup_locks, end_session, a new lookup of the same request, the connection's end,
-// or, as a backstop, its TTL since last use. Everything is counted per record, so releasing twice is harmless.
+// A record belongs to the connection that looked up. Its result is collected once. Its leased
+// chunks serve `readers` retrieves per rank, by as many instances, from any connection: a retrieve
+// is matched by request id, keyspace and token chain, so equal ids of two engines never meet. A
+// chunk's pin goes when every rank has had its readers, or by free_lookup_locks, end_session, a new
+// lookup of the same request, the connection's end, or, as a backstop, its TTL since last use.
+// Everything is counted per record, so releasing twice is harmless.
 //
-// Threads: any; one mutex, which ranks before the cache's (the cache is called with it held, never the other way round).
+// Threads: any; one mutex, which ranks before the cache's (the cache is called with it held, never
+// the other way round).
 #pragma once
 
 #include "engine/token_chain.hpp"
@@ -32,13 +36,16 @@ class Lookups {
   /// The connection has gone: all its records and leases go with it.
   void close(net::PeerId peer);
 
-  /// Records a finished lookup, replacing an earlier one of the same (owner, id, keyspace). `hashes` is the hit's chain. A connection that has
-  /// gone meanwhile gets no record (its lease is dropped). At most kRecordsPerPeer are kept per connection: the oldest goes first.
-  void put(net::PeerId owner, const std::string& request_id, const Keyspace& keyspace, std::span<const ChunkHash> hashes, Lease lease,
-           std::uint32_t readers, Clock::time_point now);
+  /// Records a finished lookup, replacing an earlier one of the same (owner, id, keyspace).
+  /// `hashes` is the hit's chain. A connection that has gone meanwhile gets no record (its lease is
+  /// dropped). At most kRecordsPerPeer are kept per connection: the oldest goes first.
+  void put(net::PeerId owner, const std::string& request_id, const Keyspace& keyspace,
+           std::span<const ChunkHash> hashes, Lease lease, std::uint32_t readers,
+           Clock::time_point now);
 
   /// The hit in chunks, once; 0 for an unknown or already collected request.
-  [[nodiscard]] std::uint32_t collect(net::PeerId owner, const std::string& request_id, Clock::time_point now);
+  [[nodiscard]] std::uint32_t collect(net::PeerId owner, const std::string& request_id,
+                                      Clock::time_point now);
 
   struct Reader {
     net::PeerId peer = 0;
@@ -46,24 +53,30 @@ class Lookups {
     std::uint32_t rank = 0;
   };
   using Open = std::function<Result<ReadPins>(const Lease&)>;
-  /// Spends one read of chunks [first, last) for `reader`. `open` is called with the matching record's lease and must pin what is read; the spent
-  /// leases go whatever it returns. kNotLeased when no record of this request covers the range or the reader has read it before.
-  [[nodiscard]] Result<ReadPins> read(const Reader& reader, const std::string& request_id, const Keyspace& keyspace,
-                                      std::span<const ChunkHash> chain, std::uint32_t first, std::uint32_t last,
+  /// Spends one read of chunks [first, last) for `reader`. `open` is called with the matching
+  /// record's lease and must pin what is read; the spent leases go whatever it returns. kNotLeased
+  /// when no record of this request covers the range or the reader has read it before.
+  [[nodiscard]] Result<ReadPins> read(const Reader& reader, const std::string& request_id,
+                                      const Keyspace& keyspace, std::span<const ChunkHash> chain,
+                                      std::uint32_t first, std::uint32_t last,
                                       Clock::time_point now, const Open& open);
 
-  /// free_lookup_locks: gives up `readers` reads of chunks [first, last) by `rank` (all ranks if absent); collects the result.
-  void free(net::PeerId owner, const std::string& request_id, const Keyspace& keyspace, std::span<const ChunkHash> chain,
-            std::uint32_t first, std::uint32_t last, std::optional<std::uint32_t> rank, std::uint32_t readers, Clock::time_point now);
+  /// free_lookup_locks: gives up `readers` reads of chunks [first, last) by `rank` (all ranks if
+  /// absent); collects the result.
+  void free(net::PeerId owner, const std::string& request_id, const Keyspace& keyspace,
+            std::span<const ChunkHash> chain, std::uint32_t first, std::uint32_t last,
+            std::optional<std::uint32_t> rank, std::uint32_t readers, Clock::time_point now);
 
   struct Ended {
     Keyspace keyspace;
     std::vector<ChunkHash> hashes;
   };
-  /// end_session: forgets the request's records of this connection; returns what they had hit, for recency.
+  /// end_session: forgets the request's records of this connection; returns what they had hit, for
+  /// recency.
   [[nodiscard]] std::vector<Ended> end(net::PeerId owner, const std::string& request_id);
 
-  /// Leases unused since `lease_before` are given up, records unused since `record_before` forgotten. Returns the leases that lapsed.
+  /// Leases unused since `lease_before` are given up, records unused since `record_before`
+  /// forgotten. Returns the leases that lapsed.
   std::size_t expire(Clock::time_point lease_before, Clock::time_point record_before);
 
   [[nodiscard]] std::size_t size() const;
@@ -78,14 +91,15 @@ class Lookups {
   };
 
   Record* find(net::PeerId owner, const std::string& request_id, const Keyspace& keyspace);
-  Record* match(const Reader& reader, const std::string& request_id, const Keyspace& keyspace, std::span<const ChunkHash> chain,
-                std::uint32_t first, std::uint32_t last);
+  Record* match(const Reader& reader, const std::string& request_id, const Keyspace& keyspace,
+                std::span<const ChunkHash> chain, std::uint32_t first, std::uint32_t last);
   void erase(Records::iterator record);
 
   mutable std::mutex mutex_;  // guards everything below
   std::unordered_map<net::PeerId, Peer> peers_;
   std::unordered_map<std::string, std::vector<Records::iterator>> by_request_;
-  // Which scheduler's lookups a worker instance reads, learnt where only one record fits; decides between equal records.
+  // Which scheduler's lookups a worker instance reads, learnt where only one record fits; decides
+  // between equal records.
   std::unordered_map<wire::InstanceId, net::PeerId> scheduler_of_;
 };
 

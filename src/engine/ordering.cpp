@@ -33,7 +33,8 @@ void Ordering::finish(const TurnPtr& turn) {
     const std::lock_guard lock(mutex_);
     --pending_;
     for (const OrderKey& key : turn->keys) {
-      if (const auto last = last_.find(key); last != last_.end() && last->second == turn) last_.erase(last);
+      if (const auto last = last_.find(key); last != last_.end() && last->second == turn)
+        last_.erase(last);
     }
     for (TurnPtr& follower : turn->followers) {
       if (--follower->waits_for == 0) ready.push_back(std::move(follower));

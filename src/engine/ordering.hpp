@@ -1,8 +1,10 @@
-// Order among the requests of one connection. Two requests that name the same instance or the same request id run one after the other, in the order they
-// arrived; all others run as they come. The client does not wait between them: a store is followed by the unregister that would pull the memory from
-// under it, free_lookup_locks by the end_session behind it.
+// Order among the requests of one connection. Two requests that name the same instance or the same
+// request id run one after the other, in the order they arrived; all others run as they come. The
+// client does not wait between them: a store is followed by the unregister that would pull the
+// memory from under it, free_lookup_locks by the end_session behind it.
 //
-// Each request waits for the last one before it under each of its keys; when it finishes, those that waited only for it start. Thread-safe.
+// Each request waits for the last one before it under each of its keys; when it finishes, those
+// that waited only for it start. Thread-safe.
 #pragma once
 
 #include "wire/requests.hpp"
@@ -26,8 +28,9 @@ class Ordering {
   using TurnPtr = std::shared_ptr<Turn>;
   using Run = std::function<void(TurnPtr)>;
 
-  /// Queues a request. Returns true if its turn is now (the caller runs it); otherwise `run` is called when it comes, from the thread
-  /// that finished the last one before it. Either way finish(turn) must follow once the request is over.
+  /// Queues a request. Returns true if its turn is now (the caller runs it); otherwise `run` is
+  /// called when it comes, from the thread that finished the last one before it. Either way
+  /// finish(turn) must follow once the request is over.
   [[nodiscard]] bool enter(const std::vector<OrderKey>& keys, Run run, TurnPtr& turn);
   void finish(const TurnPtr& turn);
   [[nodiscard]] std::size_t pending() const;

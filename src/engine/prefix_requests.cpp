@@ -14,12 +14,16 @@ namespace {
 class Lookup final : public Request {
  public:
   Lookup(Engine& engine, Arrival arrival, wire::Key key)
-      : engine_(engine), peer_(arrival.peer), responder_(std::move(arrival.responder)), key_(std::move(key)) {
+      : engine_(engine),
+        peer_(arrival.peer),
+        responder_(std::move(arrival.responder)),
+        key_(std::move(key)) {
     const std::uint64_t tokens = std::min<std::uint64_t>(key_.end, key_.tokens.size());
     const auto chunks = static_cast<std::uint32_t>(tokens / engine_.config().chunk_size);
     // Without a registered worker there is nothing to hit, and nothing worth hashing for.
     layouts_ = engine_.instances().layouts(key_.keyspace.model, key_.keyspace.world_size);
-    chain_.emplace(engine_.chains(), key_.request_id, std::move(key_.tokens), layouts_.empty() ? 0 : chunks);
+    chain_.emplace(engine_.chains(), key_.request_id, std::move(key_.tokens),
+                   layouts_.empty() ? 0 : chunks);
   }
 
   std::vector<OrderKey> keys() const override { return {key_.request_id}; }
@@ -27,10 +31,12 @@ class Lookup final : public Request {
   bool prepare() override { return chain_->step(); }
 
   void run(std::function<void()> finished) override {
-    // Asked again: a worker may have registered since the request arrived, but then it has stored nothing yet that this could hit.
+    // Asked again: a worker may have registered since the request arrived, but then it has stored
+    // nothing yet that this could hit.
     Lease lease = engine_.cache().lookup(key_.keyspace, chain_->hashes(), layouts_);
     const auto hit = chain_->hashes().first(lease.chunks());
-    engine_.lookups().put(peer_, key_.request_id, key_.keyspace, hit, std::move(lease), key_.num_kv_readers, Clock::now());
+    engine_.lookups().put(peer_, key_.request_id, key_.keyspace, hit, std::move(lease),
+                          key_.num_kv_readers, Clock::now());
     responder_.none();
     finished();
   }
@@ -49,7 +55,10 @@ class Lookup final : public Request {
 class Query final : public Request {
  public:
   Query(Engine& engine, Arrival arrival, std::string request_id)
-      : engine_(engine), peer_(arrival.peer), responder_(std::move(arrival.responder)), request_id_(std::move(request_id)) {}
+      : engine_(engine),
+        peer_(arrival.peer),
+        responder_(std::move(arrival.responder)),
+        request_id_(std::move(request_id)) {}
 
   std::vector<OrderKey> keys() const override { return {request_id_}; }
 
@@ -67,8 +76,8 @@ class Query final : public Request {
   std::string request_id_;
 };
 
-// A lookup's result is there when its turn is over, so waiting for it is waiting for a turn: no thread is held, only a timer for the caller's
-// patience.
+// A lookup's result is there when its turn is over, so waiting for it is waiting for a turn: no
+// thread is held, only a timer for the caller's patience.
 class Wait final : public Request, public std::enable_shared_from_this<Wait> {
  public:
   Wait(Engine& engine, Arrival arrival, wire::WaitRequest request)
@@ -90,7 +99,8 @@ class Wait final : public Request, public std::enable_shared_from_this<Wait> {
   }
 
   void run(std::function<void()> finished) override {
-    if (claim()) responder_.integer(engine_.lookups().collect(peer_, request_.request_id, Clock::now()));
+    if (claim())
+      responder_.integer(engine_.lookups().collect(peer_, request_.request_id, Clock::now()));
     finished();
   }
 
@@ -119,12 +129,17 @@ class Wait final : public Request, public std::enable_shared_from_this<Wait> {
 class Free final : public Request {
  public:
   Free(Engine& engine, Arrival arrival, wire::Key key)
-      : engine_(engine), peer_(arrival.peer), responder_(std::move(arrival.responder)), key_(std::move(key)) {
+      : engine_(engine),
+        peer_(arrival.peer),
+        responder_(std::move(arrival.responder)),
+        key_(std::move(key)) {
     const std::uint64_t chunk = engine_.config().chunk_size;
     const std::uint64_t end = std::min<std::uint64_t>(key_.end, key_.tokens.size());
     last_ = static_cast<std::uint32_t>(end / chunk);
-    first_ = static_cast<std::uint32_t>(std::min<std::uint64_t>((key_.start + chunk - 1) / chunk, last_));
-    chain_.emplace(engine_.chains(), key_.request_id, std::move(key_.tokens), first_ < last_ ? last_ : 0);
+    first_ = static_cast<std::uint32_t>(
+        std::min<std::uint64_t>((key_.start + chunk - 1) / chunk, last_));
+    chain_.emplace(engine_.chains(), key_.request_id, std::move(key_.tokens),
+                   first_ < last_ ? last_ : 0);
   }
 
   std::vector<OrderKey> keys() const override { return {key_.request_id}; }
@@ -132,8 +147,8 @@ class Free final : public Request {
   bool prepare() override { return chain_->step(); }
 
   void run(std::function<void()> finished) override {
-    engine_.lookups().free(peer_, key_.request_id, key_.keyspace, chain_->hashes(), first_, last_, key_.worker_id,
-                           key_.num_kv_readers, Clock::now());
+    engine_.lookups().free(peer_, key_.request_id, key_.keyspace, chain_->hashes(), first_, last_,
+                           key_.worker_id, key_.num_kv_readers, Clock::now());
     responder_.none();
     finished();
   }
@@ -152,12 +167,16 @@ class Free final : public Request {
 class EndSession final : public Request {
  public:
   EndSession(Engine& engine, Arrival arrival, std::string request_id)
-      : engine_(engine), peer_(arrival.peer), responder_(std::move(arrival.responder)), request_id_(std::move(request_id)) {}
+      : engine_(engine),
+        peer_(arrival.peer),
+        responder_(std::move(arrival.responder)),
+        request_id_(std::move(request_id)) {}
 
   std::vector<OrderKey> keys() const override { return {request_id_}; }
 
   void run(std::function<void()> finished) override {
-    for (const auto& ended : engine_.lookups().end(peer_, request_id_)) engine_.cache().touch(ended.keyspace, ended.hashes);
+    for (const auto& ended : engine_.lookups().end(peer_, request_id_))
+      engine_.cache().touch(ended.keyspace, ended.hashes);
     engine_.chains().forget(request_id_);
     responder_.none();
     finished();

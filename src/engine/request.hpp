@@ -20,11 +20,13 @@ class Request {
   virtual ~Request() = default;
   /// What it touches; fixed once the request is made.
   [[nodiscard]] virtual std::vector<OrderKey> keys() const = 0;
-  /// Work that touches no shared state and may take long (hashing). Called on a request thread, before the request's turn, until it returns true.
+  /// Work that touches no shared state and may take long (hashing). Called on a request thread,
+  /// before the request's turn, until it returns true.
   [[nodiscard]] virtual bool prepare() { return true; }
   /// The request's turn has not come yet; it may give up waiting by itself.
   virtual void blocked() {}
-  /// The request's turn. Sends the one reply, and calls `finished` exactly once, now or later, from any thread.
+  /// The request's turn. Sends the one reply, and calls `finished` exactly once, now or later, from
+  /// any thread.
   virtual void run(std::function<void()> finished) = 0;
   /// The connection has gone before the request's turn.
   virtual void discard() = 0;
@@ -37,7 +39,10 @@ struct Arrival {
   Responder responder;
 };
 
-/// Decodes a served operation other than those the dispatcher answers at once. nullptr: it was malformed and has been answered.
-[[nodiscard]] std::shared_ptr<Request> make_request(Engine& engine, const wire::Operation& operation, Arrival arrival);
+/// Decodes a served operation other than those the dispatcher answers at once. nullptr: it has been
+/// answered (malformed, or nothing was left to do).
+[[nodiscard]] std::shared_ptr<Request> make_request(Engine& engine,
+                                                    const wire::Operation& operation,
+                                                    Arrival arrival);
 
 }  // namespace lmcache::engine

@@ -8,9 +8,10 @@ namespace lmcache::engine {
 using wire::FailureReply;
 using wire::MsgpackWriter;
 
-Responder::Responder(net::ReplySlot slot, wire::Bytes uid, wire::Bytes operation_frame, const wire::Operation* operation,
-                     std::shared_ptr<const std::string> peer_name)
-    : open_(new Open{std::move(slot), std::move(uid), std::move(operation_frame), operation, std::move(peer_name)}) {}
+Responder::Responder(net::ReplySlot slot, wire::Bytes uid, wire::Bytes operation_frame,
+                     const wire::Operation* operation, std::shared_ptr<const std::string> peer_name)
+    : open_(new Open{std::move(slot), std::move(uid), std::move(operation_frame), operation,
+                     std::move(peer_name)}) {}
 
 Responder::~Responder() {
   if (open_) fail({Cause::kInternal, "the request was dropped unanswered"});
@@ -35,7 +36,9 @@ void Responder::send(wire::Bytes operation_frame, wire::Bytes payload) {
   open->slot.send(std::move(frames));
 }
 
-void Responder::none() { send(std::move(open_->operation_frame)); }
+void Responder::none() {
+  send(std::move(open_->operation_frame));
+}
 
 void Responder::boolean(bool value) {
   send(std::move(open_->operation_frame), std::move(MsgpackWriter().boolean(value)).take());
@@ -49,22 +52,30 @@ void Responder::string(std::string_view value) {
   send(std::move(open_->operation_frame), std::move(MsgpackWriter().string(value)).take());
 }
 
-void Responder::empty_list() { send(std::move(open_->operation_frame), std::move(MsgpackWriter().array(0)).take()); }
+void Responder::empty_list() {
+  send(std::move(open_->operation_frame), std::move(MsgpackWriter().array(0)).take());
+}
 
 void Responder::transfer(wire::ByteView event, bool ok) {
-  send(std::move(open_->operation_frame), std::move(MsgpackWriter().array(2).binary(event).boolean(ok)).take());
+  send(std::move(open_->operation_frame),
+       std::move(MsgpackWriter().array(2).binary(event).boolean(ok)).take());
 }
 
 void Responder::fail(const Error& error, wire::ByteView event) {
   const wire::Operation* operation = open_->operation;
   obs::request_failed(operation ? operation->name : "unknown", error, *open_->peer_name);
   switch (operation ? operation->failure : FailureReply::kErrorText) {
-    case FailureReply::kNone: return none();
-    case FailureReply::kZero: return integer(0);
-    case FailureReply::kFalsePair: return transfer(event, false);
-    case FailureReply::kErrorText: break;
+    case FailureReply::kNone:
+      return none();
+    case FailureReply::kZero:
+      return integer(0);
+    case FailureReply::kFalsePair:
+      return transfer(event, false);
+    case FailureReply::kErrorText:
+      break;
   }
-  const std::string text = (operation ? std::string(operation->name) + ": " : std::string()) + error.text;
+  const std::string text =
+      (operation ? std::string(operation->name) + ": " : std::string()) + error.text;
   send(std::move(MsgpackWriter().string(text)).take());
 }
 

@@ -1,5 +1,6 @@
-// The one reply of one request, in the forms of PROTOCOL.md "Replies". Move-only, any thread. A responder that is destroyed unanswered answers with an error
-// by itself, so no path through the engine can leave a client waiting.
+// The one reply of one request, in the forms of PROTOCOL.md "Replies". Move-only, any thread. A
+// responder that is destroyed unanswered answers with an error by itself, so no path through the
+// engine can leave a client waiting.
 #pragma once
 
 #include "net/handler.hpp"
@@ -14,9 +15,10 @@ namespace lmcache::engine {
 
 class Responder {
  public:
-  /// `operation` is null when the frame named none we know. uid and operation frames are echoed as they came.
-  Responder(net::ReplySlot slot, wire::Bytes uid, wire::Bytes operation_frame, const wire::Operation* operation,
-            std::shared_ptr<const std::string> peer_name);
+  /// `operation` is null when the frame named none we know. uid and operation frames are echoed as
+  /// they came.
+  Responder(net::ReplySlot slot, wire::Bytes uid, wire::Bytes operation_frame,
+            const wire::Operation* operation, std::shared_ptr<const std::string> peer_name);
   Responder(Responder&&) noexcept = default;
   Responder& operator=(Responder&&) = delete;
   ~Responder();
@@ -28,7 +30,8 @@ class Responder {
   void empty_list();
   /// [completion event, ok]
   void transfer(wire::ByteView event, bool ok);
-  /// The failure form of the operation; counted and logged. `event` is what a failed store or retrieve hands back.
+  /// The failure form of the operation; counted and logged. `event` is what a failed store or
+  /// retrieve hands back.
   void fail(const Error& error, wire::ByteView event = {});
   /// Nobody is there to be answered.
   void discard() noexcept { open_.reset(); }

@@ -15,7 +15,8 @@ constexpr std::size_t kTokensPerStep = 256 * 1024;
 
 ChunkHash finish(const blake3_hasher& hasher) {
   ChunkHash out;
-  blake3_hasher_finalize(&hasher, reinterpret_cast<std::uint8_t*>(out.bytes.data()), out.bytes.size());
+  blake3_hasher_finalize(&hasher, reinterpret_cast<std::uint8_t*>(out.bytes.data()),
+                         out.bytes.size());
   return out;
 }
 
@@ -40,7 +41,8 @@ ChunkHash hash_chunk(const ChunkHash& previous, std::span<const std::uint32_t> b
   return finish(hasher);
 }
 
-ChainBuilder::ChainBuilder(TokenChains& chains, std::string request_id, wire::TokenIds tokens, std::uint32_t chunks)
+ChainBuilder::ChainBuilder(TokenChains& chains, std::string request_id, wire::TokenIds tokens,
+                           std::uint32_t chunks)
     : chains_(&chains), request_id_(std::move(request_id)), chunks_(chunks) {
   const std::size_t chunk = chains.chunk_tokens();
   tokens.resize(std::size_t{chunks} * chunk);
@@ -48,7 +50,8 @@ ChainBuilder::ChainBuilder(TokenChains& chains, std::string request_id, wire::To
   std::size_t same = 0;  // leading chunks whose tokens agree
   if (known) {
     const std::size_t n = std::min(tokens.size(), known->tokens.size());
-    const auto differs = std::mismatch(tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(n), known->tokens.begin());
+    const auto differs = std::mismatch(
+        tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(n), known->tokens.begin());
     same = static_cast<std::size_t>(differs.first - tokens.begin()) / chunk;
   }
   if (known && same == chunks) {
@@ -58,17 +61,21 @@ ChainBuilder::ChainBuilder(TokenChains& chains, std::string request_id, wire::To
   growing_ = std::make_shared<TokenChain>();
   growing_->tokens = std::move(tokens);
   growing_->hashes.reserve(chunks);
-  if (known) growing_->hashes.assign(known->hashes.begin(), known->hashes.begin() + static_cast<std::ptrdiff_t>(same));
+  if (known)
+    growing_->hashes.assign(known->hashes.begin(),
+                            known->hashes.begin() + static_cast<std::ptrdiff_t>(same));
 }
 
 bool ChainBuilder::step() {
   if (chain_) return true;
   const std::size_t chunk = chains_->chunk_tokens();
   auto& hashes = growing_->hashes;
-  const std::size_t upto = std::min<std::size_t>(chunks_, hashes.size() + std::max<std::size_t>(1, kTokensPerStep / chunk));
+  const std::size_t upto = std::min<std::size_t>(
+      chunks_, hashes.size() + std::max<std::size_t>(1, kTokensPerStep / chunk));
   while (hashes.size() < upto) {
     const ChunkHash& previous = hashes.empty() ? none_hash() : hashes.back();
-    hashes.push_back(hash_chunk(previous, std::span{growing_->tokens}.subspan(hashes.size() * chunk, chunk)));
+    hashes.push_back(
+        hash_chunk(previous, std::span{growing_->tokens}.subspan(hashes.size() * chunk, chunk)));
   }
   if (hashes.size() < chunks_) return false;
   chain_ = std::move(growing_);
@@ -92,7 +99,8 @@ ChainPtr TokenChains::find(const std::string& request_id) {
 
 void TokenChains::put(const std::string& request_id, ChainPtr chain) {
   const std::lock_guard lock(mutex_);
-  if (const auto found = by_request_.find(request_id); found != by_request_.end()) erase(found->second);
+  if (const auto found = by_request_.find(request_id); found != by_request_.end())
+    erase(found->second);
   order_.push_front({request_id, std::move(chain), Clock::now()});
   by_request_[request_id] = order_.begin();
   bytes_ += bytes_of(order_.front());
@@ -107,7 +115,8 @@ void TokenChains::erase(Order::iterator entry) {
 
 void TokenChains::forget(const std::string& request_id) {
   const std::lock_guard lock(mutex_);
-  if (const auto found = by_request_.find(request_id); found != by_request_.end()) erase(found->second);
+  if (const auto found = by_request_.find(request_id); found != by_request_.end())
+    erase(found->second);
 }
 
 void TokenChains::expire(Clock::time_point before) {

@@ -12,11 +12,14 @@ namespace {
 
 constexpr std::string_view kCpuEvent = "stub_ipc_handle";
 
-/// A CPU worker has no device to wait for: its events are a fixed text, or nothing. The reply hands back what came.
+/// A CPU worker has no device to wait for: its events are a fixed text, or nothing. The reply hands
+/// back what came.
 Status check_event(wire::ByteView event) {
-  const bool stub = event.size() == kCpuEvent.size() && std::memcmp(event.data(), kCpuEvent.data(), event.size()) == 0;
+  const bool stub = event.size() == kCpuEvent.size() &&
+                    std::memcmp(event.data(), kCpuEvent.data(), event.size()) == 0;
   if (event.empty() || stub) return {};
-  return Error{Cause::kMalformed, "an event handle of " + std::to_string(event.size()) + " bytes does not belong to a CPU worker"};
+  return Error{Cause::kMalformed, "an event handle of " + std::to_string(event.size()) +
+                                      " bytes does not belong to a CPU worker"};
 }
 
 /// Chunks [first, last) of a call, from its token range.
@@ -27,11 +30,14 @@ struct ChunkRange {
 
 Result<ChunkRange> chunk_range(const wire::Key& key, std::uint32_t chunk_tokens) {
   const auto error = [&](const char* what) {
-    return Error{Cause::kBadRange, "token range " + std::to_string(key.start) + ".." + std::to_string(key.end) + " of " +
+    return Error{Cause::kBadRange, "token range " + std::to_string(key.start) + ".." +
+                                       std::to_string(key.end) + " of " +
                                        std::to_string(key.tokens.size()) + " tokens " + what};
   };
-  if (!key.worker_id) return Error{Cause::kBadRange, "worker_id is missing; only a worker can move its shard"};
-  if (key.start % chunk_tokens != 0 || key.end % chunk_tokens != 0) return error("is not aligned to the chunk size");
+  if (!key.worker_id)
+    return Error{Cause::kBadRange, "worker_id is missing; only a worker can move its shard"};
+  if (key.start % chunk_tokens != 0 || key.end % chunk_tokens != 0)
+    return error("is not aligned to the chunk size");
   if (key.end > key.tokens.size()) return error("ends beyond the tokens");
   const auto first = static_cast<std::uint32_t>(key.start / chunk_tokens);
   if (key.end <= key.start) return ChunkRange{first, first};
@@ -49,10 +55,13 @@ class Transfer : public Request {
         event_(request.event.begin(), request.event.end()),
         request_(std::move(request)),
         range_(chunk_range(request_.key, engine.config().chunk_size)) {
-    chain_.emplace(engine_.chains(), request_.key.request_id, std::move(request_.key.tokens), range_ ? range_->last : 0);
+    chain_.emplace(engine_.chains(), request_.key.request_id, std::move(request_.key.tokens),
+                   range_ ? range_->last : 0);
   }
 
-  std::vector<OrderKey> keys() const override { return {request_.instance, request_.key.request_id}; }
+  std::vector<OrderKey> keys() const override {
+    return {request_.instance, request_.key.request_id};
+  }
   bool prepare() override { return chain_->step(); }
   void discard() override { responder_.discard(); }
 
@@ -61,7 +70,8 @@ class Transfer : public Request {
   Status check() {
     worker_ = engine_.instances().find(peer_, request_.instance, Clock::now());
     if (!worker_) {
-      return Error{Cause::kUnknownInstance, "instance " + std::to_string(request_.instance) + " is not registered"};
+      return Error{Cause::kUnknownInstance,
+                   "instance " + std::to_string(request_.instance) + " is not registered"};
     }
     if (const Status event = check_event(event_); !event) return event;
     if (!range_) return range_.error();
@@ -77,15 +87,18 @@ class Transfer : public Request {
   [[nodiscard]] const Keyspace& keyspace() const { return request_.key.keyspace; }
 
   /// One slice per object, so that a large transfer can be interleaved with others.
-  copy::CopyJob plan(copy::Direction direction, std::span<const ObjectRef> objects, std::uint64_t skip_tokens) const {
+  copy::CopyJob plan(copy::Direction direction, std::span<const ObjectRef> objects,
+                     std::uint64_t skip_tokens) const {
     copy::CopyJob job;
     job.direction = direction;
     const auto& config = engine_.config();
-    job.start_by = Clock::now() + (direction == copy::Direction::kStore ? config.l1_write_ttl : config.l1_read_ttl);
+    job.start_by = Clock::now() + (direction == copy::Direction::kStore ? config.l1_write_ttl
+                                                                        : config.l1_read_ttl);
     job.slices.resize(objects.size());
     for (std::size_t i = 0; i < objects.size(); ++i) {
-      copy::plan_object(worker_->geometry, objects[i].group, request_.block_ids, objects[i].chunk - range_->first, objects[i].data,
-                        worker_->bases, config.null_block_id, skip_tokens, job.slices[i]);
+      copy::plan_object(worker_->geometry, objects[i].group, request_.block_ids,
+                        objects[i].chunk - range_->first, objects[i].data, worker_->bases,
+                        config.null_block_id, skip_tokens, job.slices[i]);
     }
     return job;
   }
@@ -100,7 +113,8 @@ class Transfer : public Request {
   InstancePtr worker_;
 };
 
-class Store final : public Transfer<wire::StoreRequest>, public std::enable_shared_from_this<Store> {
+class Store final : public Transfer<wire::StoreRequest>,
+                    public std::enable_shared_from_this<Store> {
  public:
   using Transfer::Transfer;
 
@@ -108,7 +122,8 @@ class Store final : public Transfer<wire::StoreRequest>, public std::enable_shar
     finished_ = std::move(finished);
     if (const Status ok = check(); !ok) return end(ok);
     if (range_->count() == 0) return end({});
-    auto ticket = engine_.cache().reserve(keyspace(), rank(), worker_->layout, chain_->hashes(), range_->first, wanted());
+    auto ticket = engine_.cache().reserve(keyspace(), rank(), worker_->layout, chain_->hashes(),
+                                          range_->first, wanted());
     if (!ticket) return end(ticket.error());
     ticket_ = std::move(*ticket);
     auto job = plan(copy::Direction::kStore, ticket_.objects(), 0);
@@ -125,7 +140,8 @@ class Store final : public Transfer<wire::StoreRequest>, public std::enable_shar
       if (geometry.object_groups[group].auxiliary) {
         out.emplace_back(range_->count(), false);
       } else {
-        out.push_back(copy::storable_chunks(geometry, group, request_.block_ids, range_->count(), engine_.config().null_block_id));
+        out.push_back(copy::storable_chunks(geometry, group, request_.block_ids, range_->count(),
+                                            engine_.config().null_block_id));
       }
     }
     return out;
@@ -155,7 +171,8 @@ class Store final : public Transfer<wire::StoreRequest>, public std::enable_shar
   std::function<void()> finished_;
 };
 
-class Retrieve final : public Transfer<wire::RetrieveRequest>, public std::enable_shared_from_this<Retrieve> {
+class Retrieve final : public Transfer<wire::RetrieveRequest>,
+                       public std::enable_shared_from_this<Retrieve> {
  public:
   using Transfer::Transfer;
 
@@ -163,14 +180,18 @@ class Retrieve final : public Transfer<wire::RetrieveRequest>, public std::enabl
     finished_ = std::move(finished);
     const Status ok = check();
     if (range_ && range_->count() == 0) return end(ok);
-    // A request that is wrong in itself spends its leases all the same: the engine will not ask for them again.
+    // A request that is wrong in itself spends its leases all the same: the engine will not ask for
+    // them again.
     if (!ok) {
       if (range_) spend();
       return end(ok);
     }
-    auto pins = engine_.lookups().read(
-        reader(), request_.key.request_id, keyspace(), chain_->hashes(), range_->first, range_->last, Clock::now(),
-        [&](const Lease& lease) { return engine_.cache().open_read(lease, rank(), worker_->layout, range_->first, range_->last); });
+    auto pins =
+        engine_.lookups().read(reader(), request_.key.request_id, keyspace(), chain_->hashes(),
+                               range_->first, range_->last, Clock::now(), [&](const Lease& lease) {
+                                 return engine_.cache().open_read(lease, rank(), worker_->layout,
+                                                                  range_->first, range_->last);
+                               });
     if (!pins) return end(pins.error());
     pins_ = std::move(*pins);
     auto job = plan(copy::Direction::kRetrieve, pins_.objects(), request_.skip_first_n_tokens);
@@ -182,9 +203,9 @@ class Retrieve final : public Transfer<wire::RetrieveRequest>, public std::enabl
   [[nodiscard]] Lookups::Reader reader() const { return {peer_, request_.instance, rank()}; }
 
   void spend() {
-    const auto spent =
-        engine_.lookups().read(reader(), request_.key.request_id, keyspace(), chain_->hashes(), range_->first, range_->last, Clock::now(),
-                               [](const Lease&) -> Result<ReadPins> { return ReadPins{}; });
+    const auto spent = engine_.lookups().read(
+        reader(), request_.key.request_id, keyspace(), chain_->hashes(), range_->first,
+        range_->last, Clock::now(), [](const Lease&) -> Result<ReadPins> { return ReadPins{}; });
     static_cast<void>(spent);  // nothing was leased: nothing to spend
   }
 

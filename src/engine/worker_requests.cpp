@@ -20,7 +20,10 @@ LayoutPtr make_layout(const Geometry& geometry) {
 class Register final : public Request {
  public:
   Register(Engine& engine, Arrival arrival, wire::RegisterRequest request)
-      : engine_(engine), peer_(arrival.peer), responder_(std::move(arrival.responder)), request_(std::move(request)) {}
+      : engine_(engine),
+        peer_(arrival.peer),
+        responder_(std::move(arrival.responder)),
+        request_(std::move(request)) {}
 
   std::vector<OrderKey> keys() const override { return {request_.instance}; }
 
@@ -35,7 +38,8 @@ class Register final : public Request {
                       {"kernel_groups", (*instance)->geometry.kernel_groups.size()},
                       {"object_groups", (*instance)->geometry.object_groups.size()},
                       {"tensors", request_.tensors.size()}});
-      const InstancePtr replaced = engine_.instances().put(peer_, std::move(*instance), Clock::now());
+      const InstancePtr replaced =
+          engine_.instances().put(peer_, std::move(*instance), Clock::now());
       responder_.none();
     } else {
       responder_.fail(instance.error());
@@ -47,12 +51,15 @@ class Register final : public Request {
   void discard() override { responder_.discard(); }
 
  private:
-  // The memory behind a tensor, mapped; its true size is the limit of the view whatever the descriptor claims.
-  Status map_tensor(const wire::Descriptor& descriptor, Instance& instance, std::vector<TensorDesc>& tensors) {
+  // The memory behind a tensor, mapped; its true size is the limit of the view whatever the
+  // descriptor claims.
+  Status map_tensor(const wire::Descriptor& descriptor, Instance& instance,
+                    std::vector<TensorDesc>& tensors) {
     const auto* memory = std::get_if<wire::CpuShmMemory>(&descriptor.memory);
     if (!memory) {
-      return Error{Cause::kBadSegment, "tensor on device " + descriptor.device_uuid.substr(0, 64) +
-                                           ": this server copies CPU tensors in shared memory only"};
+      return Error{Cause::kBadSegment,
+                   "tensor on device " + descriptor.device_uuid.substr(0, 64) +
+                       ": this server copies CPU tensors in shared memory only"};
     }
     TensorDesc tensor;
     tensor.dtype = descriptor.dtype;
@@ -60,11 +67,14 @@ class Register final : public Request {
     tensor.stride = descriptor.stride;
     tensor.storage_offset = descriptor.storage_offset;
     const auto item = dtype_bytes(descriptor.dtype);
-    if (item == 0) return Error{Cause::kBadGeometry, "tensor of unknown dtype " + descriptor.dtype.substr(0, 64)};
+    if (item == 0)
+      return Error{Cause::kBadGeometry,
+                   "tensor of unknown dtype " + descriptor.dtype.substr(0, 64)};
     const auto span = wire::span_bytes(descriptor, item);
     if (!span) return span.error();
     if (*span > memory->nbytes) {
-      return Error{Cause::kBadSegment, "a tensor's view needs " + std::to_string(*span) + " bytes of a segment of " +
+      return Error{Cause::kBadSegment, "a tensor's view needs " + std::to_string(*span) +
+                                           " bytes of a segment of " +
                                            std::to_string(memory->nbytes)};
     }
     copy::SegmentPtr segment;
@@ -87,19 +97,22 @@ class Register final : public Request {
     instance->world_size = request_.world_size;
     std::vector<TensorDesc> tensors;
     for (const wire::Descriptor& descriptor : request_.tensors) {
-      if (const Status mapped = map_tensor(descriptor, *instance, tensors); !mapped) return mapped.error();
+      if (const Status mapped = map_tensor(descriptor, *instance, tensors); !mapped)
+        return mapped.error();
     }
     GeometryOptions options;
     options.chunk_tokens = engine_.config().chunk_size;
     options.separate_object_groups = engine_.config().separate_object_groups;
-    auto geometry = build_geometry(tensors, request_.engine, request_.hints, request_.groups, options);
+    auto geometry =
+        build_geometry(tensors, request_.engine, request_.hints, request_.groups, options);
     if (!geometry) return geometry.error();
     instance->geometry = std::move(*geometry);
     instance->layout = make_layout(instance->geometry);
     return instance;
   }
 
-  // A lookup names a model, not a worker: with two geometries under one name it reports the longer hit, and the other's retrieve fails.
+  // A lookup names a model, not a worker: with two geometries under one name it reports the longer
+  // hit, and the other's retrieve fails.
   void warn_if_ambiguous(const Instance& instance) {
     const auto known = engine_.instances().layouts(instance.model, instance.world_size);
     const bool other = std::any_of(known.begin(), known.end(), [&](const LayoutPtr& layout) {
@@ -107,7 +120,8 @@ class Register final : public Request {
     });
     if (!other) return;
     obs::log_event(obs::Level::kWarn,
-                   "workers of one model name differ in geometry; they will not share chunks (expected only for pipeline stages)",
+                   "workers of one model name differ in geometry; they will not share chunks "
+                   "(expected only for pipeline stages)",
                    {{"model", instance.model}, {"world_size", instance.world_size}});
   }
 
@@ -126,7 +140,8 @@ class Unregister final : public Request {
 
   void run(std::function<void()> finished) override {
     const InstancePtr gone = engine_.instances().remove(instance_);
-    obs::log_event(gone ? obs::Level::kInfo : obs::Level::kDebug, gone ? "worker unregistered" : "unregister of an unknown worker",
+    obs::log_event(gone ? obs::Level::kInfo : obs::Level::kDebug,
+                   gone ? "worker unregistered" : "unregister of an unknown worker",
                    {{"instance", instance_}});
     responder_.none();
     finished();
@@ -142,7 +157,8 @@ class Unregister final : public Request {
 
 class Clear final : public Request {
  public:
-  Clear(Engine& engine, Arrival arrival, bool force) : engine_(engine), responder_(std::move(arrival.responder)), force_(force) {}
+  Clear(Engine& engine, Arrival arrival, bool force)
+      : engine_(engine), responder_(std::move(arrival.responder)), force_(force) {}
 
   std::vector<OrderKey> keys() const override { return {}; }
 
@@ -182,6 +198,16 @@ std::shared_ptr<Request> make_unregister(Engine& engine, Arrival arrival) {
     return nullptr;
   }
   return std::make_shared<Unregister>(engine, std::move(arrival), *instance);
+}
+
+std::shared_ptr<Request> acknowledge_allocation(Arrival arrival) {
+  const Status ok = wire::check_block_allocation(arrival.message);
+  if (ok) {
+    arrival.responder.none();
+  } else {
+    arrival.responder.fail(ok.error());
+  }
+  return nullptr;
 }
 
 std::shared_ptr<Request> make_clear(Engine& engine, Arrival arrival) {

@@ -11,9 +11,12 @@ constexpr std::int64_t kVersion = 1;
 constexpr std::byte kCudaMallocType{'c'};
 constexpr std::byte kExpandableType{'e'};
 
-Error malformed(std::string text) { return {Cause::kMalformed, "tensor descriptor: " + std::move(text)}; }
+Error malformed(std::string text) {
+  return {Cause::kMalformed, "tensor descriptor: " + std::move(text)};
+}
 
-/// Every field any descriptor type has; which of them a type must and may have is checked once all are read, because the tag may come last.
+/// Every field any descriptor type has; which of them a type must and may have is checked once all
+/// are read, because the tag may come last.
 struct Fields {
   std::optional<std::string> type, shm_name, kind;
   std::optional<std::int64_t> version, nbytes, alloc_offset, alloc_size;
@@ -51,7 +54,8 @@ bool copy_exact(ByteView from, std::array<std::byte, N>& to) {
   return true;
 }
 
-// The allocator's handle comes bare (64), with a type byte (65), or with version and type bytes (66).
+// The allocator's handle comes bare (64), with a type byte (65), or with version and type bytes
+// (66).
 bool read_allocator_handle(MsgpackReader& in, CudaMemory& out) {
   if (in.read_nil_if_present()) {
     out.empty = true;
@@ -60,11 +64,15 @@ bool read_allocator_handle(MsgpackReader& in, CudaMemory& out) {
   ByteView raw;
   if (!in.read_binary(raw)) return false;
   const std::size_t prefix = raw.size() > 64 ? raw.size() - 64 : 0;
-  if (raw.size() >= 2 && raw.size() != 64 && (raw[0] == kExpandableType || raw[1] == kExpandableType)) {
-    return in.fail("memory of expandable segments cannot be imported; unset expandable_segments in the engine");
+  if (raw.size() >= 2 && raw.size() != 64 &&
+      (raw[0] == kExpandableType || raw[1] == kExpandableType)) {
+    return in.fail(
+        "memory of expandable segments cannot be imported; unset expandable_segments in the "
+        "engine");
   }
   if (raw.size() < 64 || prefix > 2) return in.fail("a CUDA memory handle has an unknown length");
-  if (prefix > 0 && raw[prefix - 1] != kCudaMallocType) return in.fail("a CUDA memory handle has an unknown type");
+  if (prefix > 0 && raw[prefix - 1] != kCudaMallocType)
+    return in.fail("a CUDA memory handle has an unknown type");
   return copy_exact(raw.subspan(prefix), out.handle);
 }
 
@@ -75,7 +83,8 @@ bool read_cuda_handle(MsgpackReader& in, CudaMemory& out) {
   if (count != 8) return in.fail("a CUDA handle must have 8 elements");
   std::int64_t ordinal = 0;  // the exporter's; means nothing here
   std::optional<std::int64_t> bytes, offset, counter;
-  if (!in.read_int(ordinal) || !read_allocator_handle(in, out) || !read_size(in, bytes) || !read_size(in, offset)) {
+  if (!in.read_int(ordinal) || !read_allocator_handle(in, out) || !read_size(in, bytes) ||
+      !read_size(in, offset)) {
     return false;
   }
   ByteView file, event;
@@ -83,8 +92,10 @@ bool read_cuda_handle(MsgpackReader& in, CudaMemory& out) {
   if (!read_size(in, counter)) return false;
   if (!in.read_nil_if_present() && !in.read_binary(event)) return false;
   if (!in.read_bool(out.event_required)) return false;
-  if (!event.empty() && !copy_exact(event, out.event)) return in.fail("a CUDA event handle must have 64 bytes");
-  if (out.event_required && event.empty()) return in.fail("an event must be waited for but is missing");
+  if (!event.empty() && !copy_exact(event, out.event))
+    return in.fail("a CUDA event handle must have 64 bytes");
+  if (out.event_required && event.empty())
+    return in.fail("an event must be waited for but is missing");
   out.storage_bytes = static_cast<std::uint64_t>(*bytes);
   out.storage_offset_bytes = static_cast<std::uint64_t>(*offset);
   out.counter_file.assign(reinterpret_cast<const char*>(file.data()), file.size());
@@ -159,9 +170,9 @@ bool read_field(MsgpackReader& in, std::string_view name, Fields& fields, Descri
 
 /// The fields beside type, version and metadata that are present, as a bit per name.
 unsigned present(const Fields& f) {
-  return (f.shm_name ? 1u : 0) | (f.nbytes ? 2u : 0) | (f.handle_seen ? 4u : 0) | (f.ipc_handle ? 8u : 0) |
-         (f.alloc_offset ? 16u : 0) | (f.alloc_size ? 32u : 0) | (f.export_id ? 64u : 0) | (f.kind ? 128u : 0) |
-         (f.fabric_seen ? 256u : 0);
+  return (f.shm_name ? 1u : 0) | (f.nbytes ? 2u : 0) | (f.handle_seen ? 4u : 0) |
+         (f.ipc_handle ? 8u : 0) | (f.alloc_offset ? 16u : 0) | (f.alloc_size ? 32u : 0) |
+         (f.export_id ? 64u : 0) | (f.kind ? 128u : 0) | (f.fabric_seen ? 256u : 0);
 }
 
 Result<DeviceMemory> cuda_raw_memory(const Fields& f) {
@@ -175,27 +186,32 @@ Result<DeviceMemory> cuda_raw_memory(const Fields& f) {
 Result<DeviceMemory> cuda_vmm_memory(const Fields& f) {
   if (*f.kind == "posix_fd") {
     return Error{Cause::kBadSegment,
-                 "tensor descriptor: cuda_vmm of kind posix_fd is not supported: its descriptor would have to arrive out of band, "
+                 "tensor descriptor: cuda_vmm of kind posix_fd is not supported: its descriptor "
+                 "would have to arrive out of band, "
                  "and no released client sends it; use fabric handles or cudaMalloc memory"};
   }
   if (*f.kind != "fabric") return malformed("cuda_vmm kind must be posix_fd or fabric");
   CudaVmmMemory memory;
   if (!copy_exact(*f.export_id, memory.export_id)) return malformed("export_id must have 16 bytes");
-  if (!f.fabric_blob || !copy_exact(*f.fabric_blob, memory.fabric)) return malformed("fabric_blob must have 64 bytes");
+  if (!f.fabric_blob || !copy_exact(*f.fabric_blob, memory.fabric))
+    return malformed("fabric_blob must have 64 bytes");
   memory.alloc_bytes = static_cast<std::uint64_t>(*f.alloc_size);
   memory.alloc_offset = static_cast<std::uint64_t>(*f.alloc_offset);
   memory.nbytes = static_cast<std::uint64_t>(*f.nbytes);
-  if (memory.alloc_offset > memory.alloc_bytes || memory.nbytes > memory.alloc_bytes - memory.alloc_offset) {
+  if (memory.alloc_offset > memory.alloc_bytes ||
+      memory.nbytes > memory.alloc_bytes - memory.alloc_offset) {
     return malformed("cuda_vmm tensor lies outside its allocation");
   }
   return memory;
 }
 
 Result<DeviceMemory> assemble(const Fields& f) {
-  constexpr unsigned kCpu = 1 | 2, kCuda = 4, kRaw = 2 | 8 | 16, kVmm = 2 | 16 | 32 | 64 | 128 | 256;
+  constexpr unsigned kCpu = 1 | 2, kCuda = 4, kRaw = 2 | 8 | 16,
+                     kVmm = 2 | 16 | 32 | 64 | 128 | 256;
   const unsigned have = present(f);
   const auto exactly = [&](unsigned want) { return have == want; };
-  const Error fields = malformed("a field of type '" + *f.type + "' is missing or does not belong to it");
+  const Error fields =
+      malformed("a field of type '" + *f.type + "' is missing or does not belong to it");
   if (*f.type == "cpu_shm") {
     if (!exactly(kCpu)) return fields;
     return CpuShmMemory{*f.shm_name, static_cast<std::uint64_t>(*f.nbytes)};
@@ -212,8 +228,9 @@ Result<DeviceMemory> assemble(const Fields& f) {
     if (!exactly(kVmm)) return fields;
     return cuda_vmm_memory(f);
   }
-  return Error{Cause::kBadSegment, "tensor descriptor: memory of type '" + f.type->substr(0, 32) +
-                                       "' is not supported; supported: cpu_shm, cuda, cuda_raw, cuda_vmm"};
+  return Error{Cause::kBadSegment,
+               "tensor descriptor: memory of type '" + f.type->substr(0, 32) +
+                   "' is not supported; supported: cpu_shm, cuda, cuda_raw, cuda_vmm"};
 }
 
 }  // namespace
@@ -227,7 +244,8 @@ Result<Descriptor> decode_descriptor(ByteView data) {
   for (; entries > 0; --entries) {
     std::string_view name;
     if (!in.read_string(name) || !read_field(in, name, fields, out)) {
-      return malformed(std::string(in.error()) + " (field '" + std::string(name.substr(0, 32)) + "')");
+      return malformed(std::string(in.error()) + " (field '" + std::string(name.substr(0, 32)) +
+                       "')");
     }
   }
   if (!in.finished()) return malformed(std::string(in.error()));

@@ -1,4 +1,5 @@
-// Device descriptors: how an engine's tensor names its memory (Ext type 1, PROTOCOL.md "Descriptors"). Unknown fields and types are refused.
+// Device descriptors: how an engine's tensor names its memory (Ext type 1, PROTOCOL.md
+// "Descriptors"). Unknown fields and types are refused.
 #pragma once
 
 #include "wire/msgpack_reader.hpp"
@@ -13,13 +14,15 @@
 
 namespace lmcache::wire {
 
-/// A segment in /dev/shm; `nbytes` is the length to map and may cover a storage shared by several views.
+/// A segment in /dev/shm; `nbytes` is the length to map and may cover a storage shared by several
+/// views.
 struct CpuShmMemory {
   std::string shm_name;
   std::uint64_t nbytes = 0;
 };
 
-/// torch's shared-storage export: an allocation opened by handle, the storage at an offset inside it.
+/// torch's shared-storage export: an allocation opened by handle, the storage at an offset inside
+/// it.
 struct CudaMemory {
   std::array<std::byte, 64> handle{};      ///< cudaIpcMemHandle_t
   bool empty = false;                      ///< empty storage: nothing to open
@@ -27,7 +30,7 @@ struct CudaMemory {
   std::uint64_t storage_offset_bytes = 0;  ///< of the storage inside the allocation
   std::string counter_file;
   std::uint64_t counter_index = 0;
-  std::array<std::byte, 64> event{};       ///< wait for it before first use if event_required
+  std::array<std::byte, 64> event{};  ///< wait for it before first use if event_required
   bool event_required = false;
 };
 
@@ -58,6 +61,7 @@ struct Descriptor {
 [[nodiscard]] Result<Descriptor> decode_descriptor(ByteView data);
 
 /// Bytes the view spans from the start of its memory, or kMalformed when that overflows.
-[[nodiscard]] Result<std::uint64_t> span_bytes(const Descriptor& descriptor, std::uint32_t item_bytes);
+[[nodiscard]] Result<std::uint64_t> span_bytes(const Descriptor& descriptor,
+                                               std::uint32_t item_bytes);
 
 }  // namespace lmcache::wire

@@ -107,15 +107,24 @@ bool MsgpackReader::read_int(std::int64_t& out) noexcept {
     return true;
   };
   switch (tag) {
-    case kUint8: return read(std::uint8_t{});
-    case kUint16: return read(std::uint16_t{});
-    case kUint32: return read(std::uint32_t{});
-    case kUint64: return read(std::uint64_t{});
-    case kInt8: return read(std::int8_t{});
-    case kInt16: return read(std::int16_t{});
-    case kInt32: return read(std::int32_t{});
-    case kInt64: return read(std::int64_t{});
-    default: return fail("expected an integer");
+    case kUint8:
+      return read(std::uint8_t{});
+    case kUint16:
+      return read(std::uint16_t{});
+    case kUint32:
+      return read(std::uint32_t{});
+    case kUint64:
+      return read(std::uint64_t{});
+    case kInt8:
+      return read(std::int8_t{});
+    case kInt16:
+      return read(std::int16_t{});
+    case kInt32:
+      return read(std::int32_t{});
+    case kInt64:
+      return read(std::int64_t{});
+    default:
+      return fail("expected an integer");
   }
 }
 
@@ -233,7 +242,8 @@ bool MsgpackReader::read_u32_big_endian(std::span<std::uint32_t> out) noexcept {
     at_ = static_cast<std::size_t>(p - data_.data());
     std::int64_t value = 0;
     if (!read_int(value)) return false;
-    if (value < 0 || value > std::int64_t{0xffffffff}) return fail("a token id is outside 0..2^32-1");
+    if (value < 0 || value > std::int64_t{0xffffffff})
+      return fail("a token id is outside 0..2^32-1");
     slot = to_big_endian(static_cast<std::uint32_t>(value));
     p = data_.data() + at_;
   }
@@ -241,7 +251,8 @@ bool MsgpackReader::read_u32_big_endian(std::span<std::uint32_t> out) noexcept {
   return true;
 }
 
-// Iterative, with the number of values still to skip per open container: hostile nesting costs no stack.
+// Iterative, with the number of values still to skip per open container: hostile nesting costs no
+// stack.
 bool MsgpackReader::skip() noexcept {
   std::uint64_t pending[kMaxDepth + 1];
   unsigned depth = 0;

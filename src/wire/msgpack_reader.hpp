@@ -1,6 +1,7 @@
-// A pull reader over one MessagePack frame. It never allocates: strings and binaries come back as views into the frame, and every announced
-// count is checked against the bytes that are there before the caller may reserve memory for it. The first failure sticks: later reads
-// return false as well, so a decoder may chain reads and look once.
+// A pull reader over one MessagePack frame. It never allocates: strings and binaries come back as
+// views into the frame, and every announced count is checked against the bytes that are there
+// before the caller may reserve memory for it. The first failure sticks: later reads return false
+// as well, so a decoder may chain reads and look once.
 #pragma once
 
 #include "wire/message.hpp"
@@ -15,17 +16,20 @@ class MsgpackReader {
  public:
   explicit MsgpackReader(ByteView data) noexcept : data_(data) {}
 
-  [[nodiscard]] bool read_nil_if_present() noexcept;  ///< consumes a nil; false (no error) if the next value is another
+  [[nodiscard]] bool read_nil_if_present() noexcept;  ///< consumes a nil; false (no error) if the
+                                                      ///< next value is another
   [[nodiscard]] bool read_bool(bool& out) noexcept;
   [[nodiscard]] bool read_int(std::int64_t& out) noexcept;  ///< any integer form that fits
-  [[nodiscard]] bool read_double(double& out) noexcept;     ///< floats, and integers as the client's decoder takes them
+  [[nodiscard]] bool read_double(
+      double& out) noexcept;  ///< floats, and integers as the client's decoder takes them
   [[nodiscard]] bool read_string(std::string_view& out) noexcept;  ///< valid UTF-8
   [[nodiscard]] bool read_binary(ByteView& out) noexcept;
   [[nodiscard]] bool read_ext(std::int8_t& type, ByteView& out) noexcept;
   /// Element counts; at least one byte per element (two per map entry) is left in the frame.
   [[nodiscard]] bool read_array(std::size_t& count) noexcept;
   [[nodiscard]] bool read_map(std::size_t& count) noexcept;
-  /// `out.size()` unsigned 32-bit integers, stored big-endian as the chunk hash wants them. The hot loop of every request.
+  /// `out.size()` unsigned 32-bit integers, stored big-endian as the chunk hash wants them. The hot
+  /// loop of every request.
   [[nodiscard]] bool read_u32_big_endian(std::span<std::uint32_t> out) noexcept;
   /// Any one value with all it contains, nested at most kMaxDepth deep.
   [[nodiscard]] bool skip() noexcept;

@@ -1,4 +1,5 @@
-// Appends MessagePack values to a byte vector, always in the shortest form, as the client's own encoder does.
+// Appends MessagePack values to a byte vector, always in the shortest form, as the client's own
+// encoder does.
 #pragma once
 
 #include "wire/message.hpp"

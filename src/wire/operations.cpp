@@ -14,7 +14,8 @@ constexpr bool kServed = true, kNotServed = false;
 
 constexpr std::array kOperations = {
     Operation{Op::kRegisterKvCache, "register_kv_cache", 7, kServed, kErrorText},
-    // An exception here would surface while an engine shuts down; there is nothing it could do about it.
+    // An exception here would surface while an engine shuts down; there is nothing it could do
+    // about it.
     Operation{Op::kUnregisterKvCache, "unregister_kv_cache", 1, kServed, kNone},
     Operation{Op::kRegisterQCache, "register_q_cache", 7, kNotServed, kErrorText},
     Operation{Op::kUnregisterQCache, "unregister_q_cache", 1, kNotServed, kErrorText},
@@ -26,8 +27,10 @@ constexpr std::array kOperations = {
     Operation{Op::kWaitPrefetchStatus, "wait_prefetch_status", 2, kServed, kZero},
     Operation{Op::kFreeLookupLocks, "free_lookup_locks", 2, kServed, kErrorText},
     Operation{Op::kEndSession, "end_session", 1, kServed, kErrorText},
-    Operation{Op::kRegisterEngineDriven, "register_kv_cache_engine_driven_context", 1, kNotServed, kErrorText},
-    Operation{Op::kUnregisterEngineDriven, "unregister_kv_cache_engine_driven_context", 1, kNotServed, kErrorText},
+    Operation{Op::kRegisterEngineDriven, "register_kv_cache_engine_driven_context", 1, kNotServed,
+              kErrorText},
+    Operation{Op::kUnregisterEngineDriven, "unregister_kv_cache_engine_driven_context", 1,
+              kNotServed, kErrorText},
     Operation{Op::kPrepareStore, "prepare_store", 2, kNotServed, kErrorText},
     Operation{Op::kCommitStore, "commit_store", 3, kNotServed, kErrorText},
     Operation{Op::kPrepareRetrieve, "prepare_retrieve", 2, kNotServed, kErrorText},
@@ -55,9 +58,14 @@ constexpr std::int64_t kLastNumbered = 33;
 
 }  // namespace
 
-std::span<const Operation> all_operations() noexcept { return kOperations; }
+std::span<const Operation> all_operations() noexcept {
+  return kOperations;
+}
 
 const Operation* find_operation(ByteView frame) noexcept {
+  constexpr std::size_t kFrameBytesMax =
+      64;  // longer than any name: not worth reading, it may be megabytes
+  if (frame.size() > kFrameBytesMax) return nullptr;
   const auto find = [](auto matches) -> const Operation* {
     const auto* const found = std::find_if(kOperations.begin(), kOperations.end(), matches);
     return found == kOperations.end() ? nullptr : found;

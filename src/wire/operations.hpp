@@ -1,4 +1,5 @@
-// Every operation of the protocol, whether served here or not: its number, name, payload frames, and how a failure is told.
+// Every operation of the protocol, whether served here or not: its number, name, payload frames,
+// and how a failure is told.
 #pragma once
 
 #include "wire/message.hpp"
@@ -48,9 +49,10 @@ enum class Op : std::uint8_t {
   kServerModuleCall = 66,
 };
 
-/// What a failed request is answered with. Where the engine's step loop waits, an exception would take the engine down, so those calls get
-/// their normal reply with the value that means failure; everywhere else the operation frame carries the error text, which completes the
-/// client's future with an exception naming it.
+/// What a failed request is answered with. Where the engine's step loop waits, an exception would
+/// take the engine down, so those calls get their normal reply with the value that means failure;
+/// everywhere else the operation frame carries the error text, which completes the client's future
+/// with an exception naming it.
 enum class FailureReply : std::uint8_t {
   kErrorText,  ///< [uid, text]
   kNone,       ///< [uid, op]
@@ -69,7 +71,8 @@ struct Operation {
 /// All operations, by ascending Op.
 [[nodiscard]] std::span<const Operation> all_operations() noexcept;
 
-/// Finds the operation an operation frame (MessagePack int or string) names; nullptr if there is none such.
+/// Finds the operation an operation frame (MessagePack int or string) names; nullptr if there is
+/// none such.
 [[nodiscard]] const Operation* find_operation(ByteView frame) noexcept;
 
 }  // namespace lmcache::wire

@@ -9,10 +9,13 @@ namespace lmcache::wire {
 namespace {
 
 Error malformed(std::string_view where, const MsgpackReader& in) {
-  return {Cause::kMalformed, std::string(where) + ": " + std::string(in.failed() ? in.error() : "malformed value")};
+  return {Cause::kMalformed,
+          std::string(where) + ": " + std::string(in.failed() ? in.error() : "malformed value")};
 }
 
-Error malformed(std::string text) { return {Cause::kMalformed, std::move(text)}; }
+Error malformed(std::string text) {
+  return {Cause::kMalformed, std::move(text)};
+}
 
 bool read_bounded_string(MsgpackReader& in, std::string& out, std::size_t bytes_max) {
   std::string_view text;
@@ -23,8 +26,9 @@ bool read_bounded_string(MsgpackReader& in, std::string& out, std::size_t bytes_
 }
 
 std::size_t utf8_characters(std::string_view text) {
-  return static_cast<std::size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
+  }));
 }
 
 bool read_tokens(MsgpackReader& in, TokenIds& out) {
@@ -47,8 +51,10 @@ bool read_salt(MsgpackReader& in, std::string& out) {
   constexpr std::string_view kForbidden{"@/\\\0", 4};
   std::string_view text;
   if (!in.read_string(text)) return false;
-  if (utf8_characters(text) > kSaltCharactersMax) return in.fail("cache_salt is longer than 128 characters");
-  if (text.find_first_of(kForbidden) != std::string_view::npos) return in.fail("cache_salt contains one of @ / \\ NUL");
+  if (utf8_characters(text) > kSaltCharactersMax)
+    return in.fail("cache_salt is longer than 128 characters");
+  if (text.find_first_of(kForbidden) != std::string_view::npos)
+    return in.fail("cache_salt contains one of @ / \\ NUL");
   out = std::string(text);
   return true;
 }
@@ -61,7 +67,8 @@ bool read_model(MsgpackReader& in, std::string& out) {
 bool read_world_size(MsgpackReader& in, std::uint32_t& out) {
   std::int64_t value = 0;
   if (!in.read_int(value)) return false;
-  if (value < 1 || value > std::int64_t{kWorldSizeMax}) return in.fail("world_size is outside 1..4096");
+  if (value < 1 || value > std::int64_t{kWorldSizeMax})
+    return in.fail("world_size is outside 1..4096");
   out = static_cast<std::uint32_t>(value);
   return true;
 }
@@ -75,10 +82,19 @@ bool read_readers(MsgpackReader& in, std::uint32_t& out) {
   return true;
 }
 
-enum KeyField : unsigned { kModel = 1, kWorld = 2, kWorker = 4, kTokens = 8, kStart = 16, kEnd = 32, kRequest = 64 };
+enum KeyField : unsigned {
+  kModel = 1,
+  kWorld = 2,
+  kWorker = 4,
+  kTokens = 8,
+  kStart = 16,
+  kEnd = 32,
+  kRequest = 64
+};
 constexpr unsigned kRequiredKeyFields = 127;
 
-/// A key in the making. worker_id can be judged only once world_size is known, which may come later.
+/// A key in the making. worker_id can be judged only once world_size is known, which may come
+/// later.
 struct KeyFields {
   Key key;
   std::int64_t worker = 0;
@@ -99,7 +115,8 @@ bool read_key_field(MsgpackReader& in, std::string_view name, KeyFields& fields)
   if (name == "token_ids") return seen |= kTokens, read_tokens(in, key.tokens);
   if (name == "start") return seen |= kStart, read_unsigned(in, key.start);
   if (name == "end") return seen |= kEnd, read_unsigned(in, key.end);
-  if (name == "request_id") return seen |= kRequest, read_bounded_string(in, key.request_id, kNameBytesMax);
+  if (name == "request_id")
+    return seen |= kRequest, read_bounded_string(in, key.request_id, kNameBytesMax);
   if (name == "cache_salt") return read_salt(in, key.keyspace.salt);
   if (name == "num_kv_readers") return read_readers(in, key.num_kv_readers);
   return in.skip();
@@ -173,7 +190,8 @@ Result<std::vector<Descriptor>> decode_tensors(ByteView frame) {
     std::int8_t type = 0;
     ByteView data;
     if (!in.read_ext(type, data)) return malformed("kv_cache", in);
-    if (type != kDeviceWrapper) return malformed("kv_cache: an element is not a device descriptor (extension type 1)");
+    if (type != kDeviceWrapper)
+      return malformed("kv_cache: an element is not a device descriptor (extension type 1)");
     auto descriptor = decode_descriptor(data);
     if (!descriptor) return descriptor.error();
     out.push_back(std::move(*descriptor));
@@ -211,7 +229,8 @@ Result<std::vector<GroupInfo>> decode_groups(ByteView frame) {
   MsgpackReader in(frame);
   std::size_t count = 0;
   if (!in.read_array(count)) return malformed("engine_group_infos", in);
-  if (count > kGroupsMax) return malformed("engine_group_infos: more groups than an engine can have");
+  if (count > kGroupsMax)
+    return malformed("engine_group_infos: more groups than an engine can have");
   std::vector<GroupInfo> out;
   for (; count > 0; --count) {
     if (!read_group(in, out.emplace_back())) return malformed("engine_group_infos", in);
@@ -277,12 +296,14 @@ Result<Key> decode_key(ByteView frame) {
     }
   }
   if (!in.finished()) return malformed("key", in);
-  if (fields.seen != kRequiredKeyFields) return malformed("key: a field without default is missing");
+  if (fields.seen != kRequiredKeyFields)
+    return malformed("key: a field without default is missing");
   Key& key = fields.key;
   if (fields.has_worker) {
     if (fields.worker < 0 || fields.worker >= std::int64_t{key.keyspace.world_size}) {
-      return Error{Cause::kBadRange, "worker_id " + std::to_string(fields.worker) + " is outside 0.." +
-                                         std::to_string(key.keyspace.world_size - 1) + " (world_size - 1)"};
+      return Error{Cause::kBadRange,
+                   "worker_id " + std::to_string(fields.worker) + " is outside 0.." +
+                       std::to_string(key.keyspace.world_size - 1) + " (world_size - 1)"};
     }
     key.worker_id = static_cast<std::uint32_t>(fields.worker);
   }
@@ -300,7 +321,8 @@ Result<RegisterRequest> decode_register(const Message& message) {
   MsgpackReader model(message.frame(kFirstPayload + 2));
   if (!read_model(model, out.model) || !model.finished()) return malformed("model_name", model);
   MsgpackReader world(message.frame(kFirstPayload + 3));
-  if (!read_world_size(world, out.world_size) || !world.finished()) return malformed("world_size", world);
+  if (!read_world_size(world, out.world_size) || !world.finished())
+    return malformed("world_size", world);
   auto engine = decode_engine(message.frame(kFirstPayload + 4));
   if (!engine) return engine.error();
   out.engine = *engine;
@@ -313,13 +335,16 @@ Result<RegisterRequest> decode_register(const Message& message) {
   return out;
 }
 
-Result<StoreRequest> decode_store(const Message& message) { return decode_transfer<StoreRequest>(message); }
+Result<StoreRequest> decode_store(const Message& message) {
+  return decode_transfer<StoreRequest>(message);
+}
 
 Result<RetrieveRequest> decode_retrieve(const Message& message) {
   auto out = decode_transfer<RetrieveRequest>(message);
   if (!out) return out;
   MsgpackReader skip(message.frame(kFirstPayload + 4));
-  if (!read_unsigned(skip, out->skip_first_n_tokens) || !skip.finished()) return malformed("skip_first_n_tokens", skip);
+  if (!read_unsigned(skip, out->skip_first_n_tokens) || !skip.finished())
+    return malformed("skip_first_n_tokens", skip);
   return out;
 }
 
@@ -333,14 +358,16 @@ Result<WaitRequest> decode_wait(const Message& message) {
   if (!in.read_double(seconds) || !in.finished()) return malformed("timeout", in);
   constexpr double kDay = 86400;  // longer than any engine waits, short enough for every clock
   if (std::isnan(seconds)) return malformed("timeout: not a number");
-  out.timeout = std::chrono::milliseconds(static_cast<std::int64_t>(std::clamp(seconds, 0.0, kDay) * 1000));
+  out.timeout =
+      std::chrono::milliseconds(static_cast<std::int64_t>(std::clamp(seconds, 0.0, kDay) * 1000));
   return out;
 }
 
 Result<std::string> decode_request_id(ByteView frame) {
   MsgpackReader in(frame);
   std::string out;
-  if (!read_bounded_string(in, out, kNameBytesMax) || !in.finished()) return malformed("request_id", in);
+  if (!read_bounded_string(in, out, kNameBytesMax) || !in.finished())
+    return malformed("request_id", in);
   return out;
 }
 

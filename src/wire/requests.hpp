@@ -1,5 +1,6 @@
-// Typed requests and their decoders. A decoder takes the payload frames of one message and gives the request or an Error (kMalformed, kBadRange)
-// that says which field is wrong. Views in a request point into the message, which must outlive it; nothing here touches server state.
+// Typed requests and their decoders. A decoder takes the payload frames of one message and gives
+// the request or an Error (kMalformed, kBadRange) that says which field is wrong. Views in a
+// request point into the message, which must outlive it; nothing here touches server state.
 #pragma once
 
 #include "wire/descriptors.hpp"
@@ -22,23 +23,26 @@ using InstanceId = std::int64_t;
 /// The token list as the chunk hash consumes it: big-endian 32-bit each.
 using TokenIds = std::vector<std::uint32_t>;
 
-/// IPCCacheServerKey: what a call is about. Ranges are not checked against the token list or the chunk size.
+/// IPCCacheServerKey: what a call is about. Ranges are not checked against the token list or the
+/// chunk size.
 struct Key {
-  Keyspace keyspace;                         ///< model_name, cache_salt, world_size
-  std::optional<std::uint32_t> worker_id;    ///< < world_size; absent from a scheduler
+  Keyspace keyspace;                       ///< model_name, cache_salt, world_size
+  std::optional<std::uint32_t> worker_id;  ///< < world_size; absent from a scheduler
   TokenIds tokens;
-  std::uint64_t start = 0, end = 0;          ///< tokens; not yet compared with the token list
+  std::uint64_t start = 0, end = 0;  ///< tokens; not yet compared with the token list
   std::string request_id;
-  std::uint32_t num_kv_readers = 1;          ///< 1..128; 0 ("not sent") counts as 1
+  std::uint32_t num_kv_readers = 1;  ///< 1..128; 0 ("not sent") counts as 1
 };
 
 inline constexpr std::uint32_t kWorldSizeMax = 4096;
-inline constexpr std::size_t kNameBytesMax = 4096;      ///< model_name, request_id
+inline constexpr std::size_t kNameBytesMax = 4096;  ///< model_name, request_id
 inline constexpr std::size_t kSaltCharactersMax = 128;
 inline constexpr std::uint32_t kReadersMax = 128;
-// Decoded values are larger than their bytes on the wire (4 and 8 bytes for what may have been 1), so counts have limits of their own.
+// Decoded values are larger than their bytes on the wire (4 and 8 bytes for what may have been 1),
+// so counts have limits of their own.
 inline constexpr std::size_t kTokensMax = std::size_t{1} << 24;
-inline constexpr std::size_t kBlockIdsMax = std::size_t{1} << 22;  ///< of all lists of a request together
+inline constexpr std::size_t kBlockIdsMax = std::size_t{1}
+                                            << 22;  ///< of all lists of a request together
 inline constexpr std::size_t kGroupsMax = 4096;
 
 struct RegisterRequest {

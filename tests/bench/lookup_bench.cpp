@@ -35,7 +35,7 @@ Frames registration(std::int64_t instance,
   for (std::size_t i = 0; i < kWindows.size(); ++i) {
     const auto index = static_cast<std::int64_t>(i);
     groups.map(4).string("engine_group_id").integer(index);
-    groups.string("layer_indices").integers(std::array{index});
+    groups.string("layer_indices").integers(std::vector{index});
     groups.string("tokens_per_block").integer(kChunk);
     groups.string("sw_size_tokens").integer(kWindows[i]);
   }
@@ -97,9 +97,9 @@ class Stored {
     Pack ids;
     ids.array(kWindows.size());
     for (std::size_t i = 0; i < kWindows.size(); ++i) ids.integers(ids_from(1, kChunks));
-    return transfer_ok(harness_.call(
-        peer_, wire::Op::kStore,
-        {pack_key(key_), Pack().integer(rank), ids, Pack().binary("stub_ipc_handle")}));
+    Frames payload = store_payload(key_, rank, {});
+    payload[2] = ids;
+    return transfer_ok(harness_.call(peer_, wire::Op::kStore, payload));
   }
 
   std::vector<std::unique_ptr<SharedMemory>> layers_;
@@ -117,7 +117,7 @@ Stored& stored() {
 void lookup_new_request(benchmark::State& state) {
   std::size_t n = 0;
   for (auto _ : state) {
-    state.SetIterationTime(stored().lookup("r" + std::to_string(n++), true).count());
+    state.SetIterationTime(stored().lookup(std::to_string(n++), true).count());
   }
 }
 BENCHMARK(lookup_new_request)->UseManualTime()->Unit(benchmark::kMillisecond);

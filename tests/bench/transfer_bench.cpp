@@ -64,7 +64,7 @@ class Load {
   double transfer(wire::Op op, std::uint64_t bytes) {
     key_.model = engine_.model();
     key_.worker = 0;
-    if (op == wire::Op::kStore) key_.request = "s" + std::to_string(sequence_);
+    if (op == wire::Op::kStore) key_.request = std::to_string(sequence_);
     Frames payload{test::pack_key(key_), test::Pack().integer(kInstance), engine_.block_ids(),
                    test::Pack().binary("stub_ipc_handle")};
     if (op == wire::Op::kRetrieve) payload.push_back(test::Pack().integer(0));
@@ -81,7 +81,7 @@ class Load {
     constexpr int kTries = 400;
     key_.worker.reset();
     for (int i = 0; i < kTries; ++i) {
-      key_.request = "l" + std::to_string(sequence_) + "-" + std::to_string(i);
+      key_.request = std::to_string(sequence_) + "-" + std::to_string(i);
       dealer_.call(wire::Op::kLookup, {test::pack_key(key_), test::Pack().integer(1)});
       auto hit = test::payload_of(
           dealer_.call(wire::Op::kWaitPrefetchStatus,

@@ -119,7 +119,15 @@ class Served(ServerCase):
             engine = Engine(client, [dense()], 512, infos=infos)
             with self.assertRaisesRegex(ValueError, "register_kv_cache: .+"):
                 engine.register()
-            self.assertIs(wait(client.ping(engine.instance)), False, "a refused registration leaves nothing behind")
+
+    def test_a_refused_registration_leaves_nothing_behind(self):
+        """Also where the client's next heartbeat is quick: hence a bare peer, and many times."""
+        peer = RawPeer(self.server.url, self.context)
+        self.addCleanup(peer.close)
+        for instance in range(1000, 1200):
+            reply = peer.ask(1, *map(pack, (instance, [], "m", 1, "vllm", {}, [])))
+            self.assertIn("register_kv_cache: ", unpack(reply[0]))
+            self.assertIs(peer.call(22, instance), False)
 
     def test_registering_again_replaces_the_tensors(self):
         client = self.connect()

@@ -15,7 +15,8 @@ namespace lmcache::test {
 
 inline wire::Bytes from_hex(const std::string& hex) {
   wire::Bytes out;
-  for (std::size_t i = 0; i + 1 < hex.size(); i += 2) out.push_back(static_cast<std::byte>(std::stoi(hex.substr(i, 2), nullptr, 16)));
+  for (std::size_t i = 0; i + 1 < hex.size(); i += 2)
+    out.push_back(static_cast<std::byte>(std::stoi(hex.substr(i, 2), nullptr, 16)));
   return out;
 }
 
@@ -32,7 +33,8 @@ inline nlohmann::json load_json(const std::string& name) {
 }
 
 inline std::vector<wire::Bytes> golden_frames(const nlohmann::json& message) {
-  std::vector<wire::Bytes> out{from_hex(message.at("uid").at("hex")), from_hex(message.at("operation").at("hex"))};
+  std::vector<wire::Bytes> out{from_hex(message.at("uid").at("hex")),
+                               from_hex(message.at("operation").at("hex"))};
   for (const auto& frame : message.at("payload")) out.push_back(from_hex(frame.at("hex")));
   return out;
 }
@@ -45,7 +47,8 @@ inline std::vector<GoldenCase> load_golden(const std::string& name) {
     one.name = entry.at("case");
     one.operation = entry.at("request").at("operation_name");
     one.request = golden_frames(entry.at("request"));
-    if (entry.contains("reply") && !entry.at("reply").is_null()) one.reply = golden_frames(entry.at("reply"));
+    if (entry.contains("reply") && !entry.at("reply").is_null())
+      one.reply = golden_frames(entry.at("reply"));
     out.push_back(std::move(one));
   }
   return out;

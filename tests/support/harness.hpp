@@ -1,4 +1,5 @@
-// The request engine without sockets: messages go into the dispatcher as the network layer would hand them over, replies come back as frames.
+// The request engine without sockets: messages go into the dispatcher as the network layer would
+// hand them over, replies come back as frames.
 #pragma once
 
 #include "engine/dispatcher.hpp"
@@ -30,10 +31,13 @@ class Pending {
  public:
   explicit Pending(std::shared_future<Frames> future) : future_(std::move(future)) {}
   Frames get() const {
-    if (future_.wait_for(std::chrono::seconds(20)) != std::future_status::ready) throw std::runtime_error("no reply");
+    if (future_.wait_for(std::chrono::seconds(20)) != std::future_status::ready)
+      throw std::runtime_error("no reply");
     return future_.get();
   }
-  [[nodiscard]] bool arrived() const { return future_.wait_for(std::chrono::seconds(0)) == std::future_status::ready; }
+  [[nodiscard]] bool arrived() const {
+    return future_.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+  }
 
  private:
   std::shared_future<Frames> future_;
@@ -42,12 +46,16 @@ class Pending {
 /// A segment of shared memory as an engine would make it; unlinked at the end.
 class SharedMemory {
  public:
-  explicit SharedMemory(std::size_t bytes, std::string name = {}) : name_(std::move(name)), bytes_(bytes) {
+  explicit SharedMemory(std::size_t bytes, std::string name = {})
+      : name_(std::move(name)), bytes_(bytes) {
     static std::atomic<unsigned> next{0};
-    if (name_.empty()) name_ = "/lmcache_test_" + std::to_string(::getpid()) + "_" + std::to_string(next++);
+    if (name_.empty())
+      name_ = "/lmcache_test_" + std::to_string(::getpid()) + "_" + std::to_string(next++);
     const int fd = ::shm_open(name_.c_str(), O_CREAT | O_RDWR | O_TRUNC, 0600);
-    if (fd < 0 || ::ftruncate(fd, static_cast<off_t>(bytes)) != 0) throw std::runtime_error("shm_open failed");
-    data_ = static_cast<std::byte*>(::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
+    if (fd < 0 || ::ftruncate(fd, static_cast<off_t>(bytes)) != 0)
+      throw std::runtime_error("shm_open failed");
+    data_ =
+        static_cast<std::byte*>(::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
     ::close(fd);
   }
   SharedMemory(const SharedMemory&) = delete;
@@ -57,7 +65,8 @@ class SharedMemory {
     ::shm_unlink(name_.c_str());
   }
   void shrink(std::size_t bytes) const {
-    if (::truncate(("/dev/shm" + name_).c_str(), static_cast<off_t>(bytes)) != 0) throw std::runtime_error("truncate failed");
+    if (::truncate(("/dev/shm" + name_).c_str(), static_cast<off_t>(bytes)) != 0)
+      throw std::runtime_error("truncate failed");
   }
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] std::byte* data() const { return data_; }
@@ -72,7 +81,9 @@ class SharedMemory {
 class Harness {
  public:
   explicit Harness(ServerConfig config = small_config(), std::size_t l1_bytes = 8u << 20)
-      : memory_(l1_bytes / sizeof(Page)), engine_(config, std::as_writable_bytes(std::span{memory_})), dispatcher_(engine_) {}
+      : memory_(l1_bytes / sizeof(Page)),
+        engine_(config, std::as_writable_bytes(std::span{memory_})),
+        dispatcher_(engine_) {}
 
   static ServerConfig small_config() {
     ServerConfig config;
@@ -102,7 +113,9 @@ class Harness {
     frames.insert(frames.end(), payload.begin(), payload.end());
     return send(peer, frames);
   }
-  Frames call(net::PeerId peer, wire::Op op, const Frames& payload) { return send(peer, op, payload).get(); }
+  Frames call(net::PeerId peer, wire::Op op, const Frames& payload) {
+    return send(peer, op, payload).get();
+  }
 
   engine::Engine& engine() { return engine_; }
 
@@ -114,7 +127,9 @@ class Harness {
       if (delivered++ == 0) promise.set_value(std::move(frames));
     }
     void abandon(std::size_t) noexcept override {}
-    void finished(std::size_t) noexcept override { EXPECT_EQ(delivered, 1) << "a request was answered more than once"; }
+    void finished(std::size_t) noexcept override {
+      EXPECT_EQ(delivered, 1) << "a request was answered more than once";
+    }
   };
   struct alignas(4096) Page {  // L1 starts at a page boundary, as a mapping does
     std::byte bytes[4096];
@@ -145,7 +160,9 @@ inline bool transfer_ok(const Frames& reply) {
   std::size_t n = 0;
   wire::ByteView event;
   bool ok = false;
-  EXPECT_TRUE(in.read_array(n) && n == 2 && in.read_binary(event) && in.read_bool(ok) && in.finished()) << in.error();
+  EXPECT_TRUE(in.read_array(n) && n == 2 && in.read_binary(event) && in.read_bool(ok) &&
+              in.finished())
+      << in.error();
   return ok;
 }
 
@@ -160,12 +177,22 @@ struct KeySpec {
 
 inline wire::Bytes pack_key(const KeySpec& key) {
   Pack out;
-  out.map(10).string("model_name").string(key.model).string("world_size").integer(key.world_size).string("worker_id");
+  out.map(10)
+      .string("model_name")
+      .string(key.model)
+      .string("world_size")
+      .integer(key.world_size)
+      .string("worker_id");
   key.worker ? out.integer(*key.worker) : out.nil();
   out.string("token_ids").array(key.tokens.size());
   for (const auto token : key.tokens) out.token(token);
   out.string("start").integer(key.start).string("end").integer(key.end);
-  out.string("request_id").string(key.request).string("cache_salt").string(key.salt).string("request_configs").nil();
+  out.string("request_id")
+      .string(key.request)
+      .string("cache_salt")
+      .string(key.salt)
+      .string("request_configs")
+      .nil();
   out.string("num_kv_readers").integer(key.readers);
   return out;
 }
@@ -182,10 +209,15 @@ class DenseWorker {
   static constexpr std::int64_t kBlock = 16, kHeads = 2, kHead = 8;
   static constexpr std::size_t kPage = 2 * kBlock * kHeads * kHead * 2;
 
-  DenseWorker(std::int64_t id, std::size_t blocks, std::size_t layers = 2, std::string dtype = "bfloat16", std::string model = "m",
-              std::int64_t world_size = 1)
-      : id_(id), blocks_(blocks), dtype_(std::move(dtype)), model_(std::move(model)), world_size_(world_size) {
-    for (std::size_t i = 0; i < layers; ++i) layers_.push_back(std::make_unique<SharedMemory>(blocks * kPage));
+  DenseWorker(std::int64_t id, std::size_t blocks, std::size_t layers = 2,
+              std::string dtype = "bfloat16", std::string model = "m", std::int64_t world_size = 1)
+      : id_(id),
+        blocks_(blocks),
+        dtype_(std::move(dtype)),
+        model_(std::move(model)),
+        world_size_(world_size) {
+    for (std::size_t i = 0; i < layers; ++i)
+      layers_.push_back(std::make_unique<SharedMemory>(blocks * kPage));
   }
 
   [[nodiscard]] Frames registration() const {
@@ -195,10 +227,20 @@ class DenseWorker {
     Pack groups;
     std::vector<std::int64_t> indices(layers_.size());
     for (std::size_t i = 0; i < indices.size(); ++i) indices[i] = static_cast<std::int64_t>(i);
-    groups.array(1).map(3).string("engine_group_id").integer(0).string("layer_indices").integers(indices);
+    groups.array(1)
+        .map(3)
+        .string("engine_group_id")
+        .integer(0)
+        .string("layer_indices")
+        .integers(indices);
     groups.string("tokens_per_block").integer(kBlock);
-    return {Pack().integer(id_),          tensors, Pack().string(model_), Pack().integer(world_size_), Pack().string("vllm"),
-            Pack().map(1).string("kv_layout").string("NHD"), groups};
+    return {Pack().integer(id_),
+            tensors,
+            Pack().string(model_),
+            Pack().integer(world_size_),
+            Pack().string("vllm"),
+            Pack().map(1).string("kv_layout").string("NHD"),
+            groups};
   }
 
   void fill(unsigned seed) {
@@ -224,10 +266,14 @@ class DenseWorker {
     const auto n = static_cast<std::int64_t>(blocks_);
     Pack out;
     out.map(5).string("type").string("cpu_shm").string("shm_name").string(memory.name());
-    out.string("nbytes").integer(static_cast<std::int64_t>(memory.size())).string("version").integer(1);
+    out.string("nbytes")
+        .integer(static_cast<std::int64_t>(memory.size()))
+        .string("version")
+        .integer(1);
     out.string("metadata").map(5).string("dtype").string(dtype_);
     out.string("shape").integers(std::vector<std::int64_t>{n, 2, kBlock, kHeads, kHead});
-    out.string("stride").integers(std::vector<std::int64_t>{2 * kBlock * kHeads * kHead, kBlock * kHeads * kHead, kHeads * kHead, kHead, 1});
+    out.string("stride").integers(std::vector<std::int64_t>{
+        2 * kBlock * kHeads * kHead, kBlock * kHeads * kHead, kHeads * kHead, kHead, 1});
     out.string("storage_offset").integer(0).string("device_uuid").string("cpu");
     return out;
   }
@@ -244,10 +290,13 @@ inline std::vector<std::int64_t> ids_from(std::int64_t first, std::size_t n) {
   return out;
 }
 
-inline Frames store_payload(const KeySpec& key, std::int64_t instance, const std::vector<std::int64_t>& ids) {
-  return {pack_key(key), Pack().integer(instance), Pack().array(1).integers(ids), Pack().binary("stub_ipc_handle")};
+inline Frames store_payload(const KeySpec& key, std::int64_t instance,
+                            const std::vector<std::int64_t>& ids) {
+  return {pack_key(key), Pack().integer(instance), Pack().array(1).integers(ids),
+          Pack().binary("stub_ipc_handle")};
 }
-inline Frames retrieve_payload(const KeySpec& key, std::int64_t instance, const std::vector<std::int64_t>& ids, std::int64_t skip = 0) {
+inline Frames retrieve_payload(const KeySpec& key, std::int64_t instance,
+                               const std::vector<std::int64_t>& ids, std::int64_t skip = 0) {
   auto out = store_payload(key, instance, ids);
   out.push_back(Pack().integer(skip));
   return out;

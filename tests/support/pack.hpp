@@ -1,4 +1,5 @@
-// Builds MessagePack for tests, including the forms the server itself never writes (maps, extensions, floats, odd-sized integers).
+// Builds MessagePack for tests, including the forms the server itself never writes (maps,
+// extensions, floats, odd-sized integers).
 #pragma once
 
 #include "wire/message.hpp"
@@ -28,18 +29,25 @@ class Pack {
     if (v < 0 && v >= -32) return raw({static_cast<unsigned>(v & 0xff)});
     return raw({v < 0 ? 0xd3u : 0xcfu}).big_endian(static_cast<std::uint64_t>(v), 8);
   }
-  Pack& token(std::uint32_t v) {  // as the client's encoder would, so that token lists have all forms
+  Pack& token(
+      std::uint32_t v) {  // as the client's encoder would, so that token lists have all forms
     if (v < 0x80) return raw({v});
     if (v <= 0xff) return raw({0xcc}).big_endian(v, 1);
     if (v <= 0xffff) return raw({0xcd}).big_endian(v, 2);
     return raw({0xce}).big_endian(v, 4);
   }
   Pack& real(double v) { return raw({0xcb}).big_endian(std::bit_cast<std::uint64_t>(v), 8); }
-  Pack& string(std::string_view v) { return raw({0xdb}).big_endian(v.size(), 4).raw(std::as_bytes(std::span{v.data(), v.size()})); }
-  Pack& binary(std::string_view v) { return raw({0xc6}).big_endian(v.size(), 4).raw(std::as_bytes(std::span{v.data(), v.size()})); }
+  Pack& string(std::string_view v) {
+    return raw({0xdb}).big_endian(v.size(), 4).raw(std::as_bytes(std::span{v.data(), v.size()}));
+  }
+  Pack& binary(std::string_view v) {
+    return raw({0xc6}).big_endian(v.size(), 4).raw(std::as_bytes(std::span{v.data(), v.size()}));
+  }
   Pack& array(std::size_t n) { return raw({0xdd}).big_endian(n, 4); }
   Pack& map(std::size_t n) { return raw({0xdf}).big_endian(n, 4); }
-  Pack& ext(unsigned type, const wire::Bytes& data) { return raw({0xc9}).big_endian(data.size(), 4).raw({type}).raw(data); }
+  Pack& ext(unsigned type, const wire::Bytes& data) {
+    return raw({0xc9}).big_endian(data.size(), 4).raw({type}).raw(data);
+  }
   template <class Range>
   Pack& integers(const Range& values) {
     array(std::size(values));
@@ -48,12 +56,13 @@ class Pack {
   }
 
   [[nodiscard]] const wire::Bytes& bytes() const { return out_; }
-  operator wire::Bytes() const { return out_; }        // NOLINT: a finished value is what tests pass on
-  operator wire::ByteView() const { return out_; }     // NOLINT
+  operator wire::Bytes() const { return out_; }  // NOLINT: a finished value is what tests pass on
+  operator wire::ByteView() const { return out_; }  // NOLINT
 
  private:
   Pack& big_endian(std::uint64_t v, unsigned n) {
-    for (unsigned shift = n * 8; shift > 0; shift -= 8) out_.push_back(static_cast<std::byte>((v >> (shift - 8)) & 0xff));
+    for (unsigned shift = n * 8; shift > 0; shift -= 8)
+      out_.push_back(static_cast<std::byte>((v >> (shift - 8)) & 0xff));
     return *this;
   }
   wire::Bytes out_;

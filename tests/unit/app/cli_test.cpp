@@ -34,6 +34,7 @@ TEST(ServerFlags, DefaultsAreTheReferences) {
   EXPECT_EQ(config.eviction_trigger_watermark, 0.8);
   EXPECT_EQ(config.eviction_ratio, 0.2);
   EXPECT_FALSE(config.extra_logging);
+  EXPECT_FALSE(config.l1_lock_memory);
   EXPECT_EQ(config.extra_logging_interval, 10s);
   // Ours differ here on purpose: the reference has no default for the first two, and off for the
   // last.
@@ -124,6 +125,7 @@ TEST(ServerFlags, EachLandsInItsMember) {
                                      "--log-format",
                                      "json",
                                      "--disable-logging",
+                                     "--l1-lock-memory",
                                      "--enable-extra-logging",
                                      "--extra-logging-interval",
                                      "2"});
@@ -161,6 +163,7 @@ TEST(ServerFlags, EachLandsInItsMember) {
   EXPECT_EQ(config.log_format, "json");
   EXPECT_FALSE(config.request_logging);
   EXPECT_TRUE(config.extra_logging);
+  EXPECT_TRUE(config.l1_lock_memory);
   EXPECT_EQ(config.extra_logging_interval, 2s);
 }
 

@@ -17,7 +17,8 @@ struct DispatcherTest : testing::Test {
 };
 
 TEST_F(DispatcherTest, AnswersSimpleCallsAndEchoesUidAndOperation) {
-  const Frames by_name = harness.send(peer, {Pack().string("any uid"), Pack().string("noop")}).get();
+  const Frames by_name =
+      harness.send(peer, {Pack().string("any uid"), Pack().string("noop")}).get();
   EXPECT_EQ(by_name[0], wire::Bytes(Pack().string("any uid")));
   EXPECT_EQ(by_name[1], wire::Bytes(Pack().string("noop")));
   std::string_view ok;
@@ -48,7 +49,8 @@ TEST_F(DispatcherTest, PingTellsAnUnknownWorkerOnce) {
 TEST_F(DispatcherTest, OperationsNotServedSayWhy) {
   for (const auto& operation : wire::all_operations()) {
     if (operation.served) continue;
-    const Frames reply = harness.send(peer, {Pack().integer(1), Pack().string(operation.name)}).get();
+    const Frames reply =
+        harness.send(peer, {Pack().integer(1), Pack().string(operation.name)}).get();
     EXPECT_NE(error_text(reply).find("does not offer"), std::string::npos) << operation.name;
     EXPECT_EQ(error_text(reply).find(operation.name), 0u) << operation.name;
   }
@@ -65,15 +67,21 @@ TEST_F(DispatcherTest, WrongFrameCountsGetTheOperationsFailureForm) {
       const Frames reply = harness.send(peer, frames).get();
       SCOPED_TRACE(operation.name);
       switch (operation.failure) {
-        case wire::FailureReply::kErrorText: EXPECT_NE(error_text(reply), ""); break;
-        case wire::FailureReply::kNone: EXPECT_EQ(reply, (Frames{frames[0], frames[1]})); break;
+        case wire::FailureReply::kErrorText:
+          EXPECT_NE(error_text(reply), "");
+          break;
+        case wire::FailureReply::kNone:
+          EXPECT_EQ(reply, (Frames{frames[0], frames[1]}));
+          break;
         case wire::FailureReply::kZero: {
           std::int64_t zero = -1;
           EXPECT_TRUE(payload_of(reply).read_int(zero));
           EXPECT_EQ(zero, 0);
           break;
         }
-        case wire::FailureReply::kFalsePair: EXPECT_FALSE(transfer_ok(reply)); break;
+        case wire::FailureReply::kFalsePair:
+          EXPECT_FALSE(transfer_ok(reply));
+          break;
       }
     }
   }
@@ -87,7 +95,8 @@ TEST_F(DispatcherTest, MessagesWithoutAnOperationAreAnsweredToo) {
 
 // Controls of streams are not requests: nothing may come back.
 TEST_F(DispatcherTest, StrayStreamControlsAreIgnored) {
-  const auto cancel = harness.send(peer, {Pack().integer(1), wire::Bytes{}, Pack().raw({'c', 'a', 'n', 'c', 'e', 'l'})});
+  const auto cancel = harness.send(
+      peer, {Pack().integer(1), wire::Bytes{}, Pack().raw({'c', 'a', 'n', 'c', 'e', 'l'})});
   EXPECT_THROW(static_cast<void>(cancel.get()), std::future_error);
 }
 
@@ -100,7 +109,8 @@ TEST_F(DispatcherTest, FailuresAreCountedByOperationAndCause) {
     return n;
   };
   const auto before = count();
-  harness.call(peer, Op::kRetrieve, {Pack().nil(), Pack().nil(), Pack().nil(), Pack().nil(), Pack().nil()});
+  harness.call(peer, Op::kRetrieve,
+               {Pack().nil(), Pack().nil(), Pack().nil(), Pack().nil(), Pack().nil()});
   EXPECT_EQ(count(), before + 1);
 }
 
@@ -109,15 +119,18 @@ TEST_F(DispatcherTest, RandomAndMutatedMessagesAllGetOneReply) {
   SCOPED_TRACE(testing::Message() << "seed " << seed);
   std::mt19937 rng(seed);
   std::vector<GoldenCase> cases;
-  for (const char* file : {"management", "register", "lookup", "store", "retrieve", "session_end", "encoded_requests"}) {
+  for (const char* file : {"management", "register", "lookup", "store", "retrieve", "session_end",
+                           "encoded_requests"}) {
     for (auto& one : load_golden(file)) cases.push_back(std::move(one));
   }
   std::vector<Pending> pending;
   for (int i = 0; i < 2000; ++i) {
     auto frames = cases[rng() % cases.size()].request;
     auto& frame = frames[1 + rng() % (frames.size() - 1)];
-    if (rng() % 3 == 0) frames.resize(1 + rng() % frames.size());
-    else if (!frame.empty()) frame[rng() % frame.size()] = static_cast<std::byte>(rng());
+    if (rng() % 3 == 0)
+      frames.resize(1 + rng() % frames.size());
+    else if (!frame.empty())
+      frame[rng() % frame.size()] = static_cast<std::byte>(rng());
     pending.push_back(harness.send(peer, frames));
   }
   for (const auto& one : pending) EXPECT_EQ(one.get().size() >= 2, true);
@@ -126,7 +139,8 @@ TEST_F(DispatcherTest, RandomAndMutatedMessagesAllGetOneReply) {
 TEST_F(DispatcherTest, RequestsOfAConnectionThatHasGoneAreDropped) {
   DenseWorker worker(1, 8);
   std::vector<Pending> pending;
-  for (int i = 0; i < 100; ++i) pending.push_back(harness.send(peer, Op::kRegisterKvCache, worker.registration()));
+  for (int i = 0; i < 100; ++i)
+    pending.push_back(harness.send(peer, Op::kRegisterKvCache, worker.registration()));
   harness.disconnect(peer);
   const auto next = harness.connect();
   for (int tries = 0; harness.engine().instances().size() > 0 && tries < 10000; ++tries) {

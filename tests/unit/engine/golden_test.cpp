@@ -1,5 +1,6 @@
-// The recorded exchanges of the published client and server, replayed against the engine: replies must be the same bytes wherever the published server
-// answered, and a proper failure where it stayed silent.
+// The recorded exchanges of the published client and server, replayed against the engine: replies
+// must be the same bytes wherever the published server answered, and a proper failure where it
+// stayed silent.
 #include "support/harness.hpp"
 
 #include <set>
@@ -44,17 +45,29 @@ struct Replay : testing::Test {
 };
 
 // Ours differs on purpose: an unknown worker's first ping is false, and we record no KV events.
-TEST_F(Replay, Management) { run("management", {"ping_int", "get_experimental", "p2p_query_unknown_task"}); }
+TEST_F(Replay, Management) {
+  run("management", {"ping_int", "get_experimental", "p2p_query_unknown_task"});
+}
 
-TEST_F(Replay, Register) { run("register"); }
+TEST_F(Replay, Register) {
+  run("register");
+}
 
-TEST_F(Replay, NotServed) { run("not_served"); }
+TEST_F(Replay, NotServed) {
+  run("not_served");
+}
 
 TEST_F(Replay, StoreLookupRetrieve) {
   register_demo();
-  const std::set<std::string> misses{"lookup_unregistered_model", "query_after_unregistered_model", "query_unknown_request",
-                                     "wait_unknown_request",      "lookup_miss",                    "wait_miss",
-                                     "query_consumed",            "lookup_zero_readers",            "free_lookup_locks_no_result"};
+  const std::set<std::string> misses{"lookup_unregistered_model",
+                                     "query_after_unregistered_model",
+                                     "query_unknown_request",
+                                     "wait_unknown_request",
+                                     "lookup_miss",
+                                     "wait_miss",
+                                     "query_consumed",
+                                     "lookup_zero_readers",
+                                     "free_lookup_locks_no_result"};
   const std::set<std::string> hits{"lookup_hit", "query_hit", "lookup_hit_2", "wait_hit"};
   run("lookup", hits);  // recorded before anything was stored
   run("store");
@@ -62,7 +75,8 @@ TEST_F(Replay, StoreLookupRetrieve) {
   run("retrieve", {"retrieve_skip_prefix"});
 }
 
-// The recording's lookups were made between its retrieves, so the request that the second one belongs to is looked up here.
+// The recording's lookups were made between its retrieves, so the request that the second one
+// belongs to is looked up here.
 TEST_F(Replay, SessionEnd) {
   register_demo();
   for (const auto& one : load_golden("store")) {

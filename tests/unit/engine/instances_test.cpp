@@ -5,7 +5,8 @@
 namespace lmcache::engine {
 namespace {
 
-InstancePtr worker(wire::InstanceId id, std::byte fingerprint = std::byte{1}, const std::string& model = "m") {
+InstancePtr worker(wire::InstanceId id, std::byte fingerprint = std::byte{1},
+                   const std::string& model = "m") {
   auto layout = std::make_shared<ObjectLayout>();
   layout->fingerprint[0] = fingerprint;
   auto out = std::make_shared<Instance>();
@@ -43,7 +44,8 @@ TEST_F(InstancesTest, ARegistrationInProgressCountsAsKnown) {
 }
 
 TEST_F(InstancesTest, ManyMadeUpIdsAreForgottenNotKept) {
-  for (std::size_t i = 0; i < Instances::kUnknownPingsPerPeer; ++i) EXPECT_FALSE(instances.ping(1, static_cast<wire::InstanceId>(i), now));
+  for (std::size_t i = 0; i < Instances::kUnknownPingsPerPeer; ++i)
+    EXPECT_FALSE(instances.ping(1, static_cast<wire::InstanceId>(i), now));
   EXPECT_TRUE(instances.ping(1, 0, now));
   EXPECT_FALSE(instances.ping(1, 1 << 30, now));
   EXPECT_FALSE(instances.ping(1, 0, now)) << "the table grew beyond its bound";

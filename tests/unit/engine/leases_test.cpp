@@ -13,7 +13,8 @@ struct Leases : testing::Test {
     peer = harness.connect();
     worker.fill(7);
     ASSERT_EQ(error_text(harness.call(peer, Op::kRegisterKvCache, worker.registration())), "");
-    ASSERT_TRUE(transfer_ok(harness.call(peer, Op::kStore, store_payload(key("s"), 1, ids_from(1, 8)))));
+    ASSERT_TRUE(
+        transfer_ok(harness.call(peer, Op::kStore, store_payload(key("s"), 1, ids_from(1, 8)))));
   }
   KeySpec key(const std::string& request, bool scheduler = false) const {
     KeySpec out;
@@ -30,12 +31,16 @@ struct Leases : testing::Test {
     return harness.send(from, Op::kQueryPrefetchStatus, {Pack().string(request)});
   }
   Pending wait(net::PeerId from, const std::string& request, double seconds) {
-    return harness.send(from, Op::kWaitPrefetchStatus, {Pack().string(request), Pack().real(seconds)});
+    return harness.send(from, Op::kWaitPrefetchStatus,
+                        {Pack().string(request), Pack().real(seconds)});
   }
   Pending free(net::PeerId from, const std::string& request) {
-    return harness.send(from, Op::kFreeLookupLocks, {pack_key(key(request, true)), Pack().integer(1)});
+    return harness.send(from, Op::kFreeLookupLocks,
+                        {pack_key(key(request, true)), Pack().integer(1)});
   }
-  Pending end(net::PeerId from, const std::string& request) { return harness.send(from, Op::kEndSession, {Pack().string(request)}); }
+  Pending end(net::PeerId from, const std::string& request) {
+    return harness.send(from, Op::kEndSession, {Pack().string(request)});
+  }
   Pending retrieve(net::PeerId from, const std::string& request) {
     return harness.send(from, Op::kRetrieve, retrieve_payload(key(request), 1, ids_from(11, 8)));
   }
@@ -110,7 +115,8 @@ TEST_F(Leases, ADeadConnectionsLeasesAndWorkersGo) {
   EXPECT_EQ(pinned(), 4u);
   const auto mapped = harness.engine().segments().mapped();
   harness.disconnect(engine);
-  for (int tries = 0; harness.engine().segments().mapped() > mapped - 2 && tries < 10000; ++tries) settle();
+  for (int tries = 0; harness.engine().segments().mapped() > mapped - 2 && tries < 10000; ++tries)
+    settle();
   EXPECT_EQ(harness.engine().segments().mapped(), mapped - 2);
   EXPECT_EQ(harness.engine().instances().size(), 1u);
   EXPECT_EQ(pinned(), 0u);
@@ -145,24 +151,29 @@ TEST_F(Leases, AnIdUsedAgainWithOtherTokensStartsAfresh) {
   look_up(peer, "r").get();
   auto other = key("r");
   other.tokens = tokens_from(77, 128);
-  ASSERT_TRUE(transfer_ok(harness.call(peer, Op::kStore, store_payload(other, 1, ids_from(21, 8)))));
-  EXPECT_FALSE(transfer_ok(harness.call(peer, Op::kRetrieve, retrieve_payload(other, 1, ids_from(31, 8)))))
+  ASSERT_TRUE(
+      transfer_ok(harness.call(peer, Op::kStore, store_payload(other, 1, ids_from(21, 8)))));
+  EXPECT_FALSE(
+      transfer_ok(harness.call(peer, Op::kRetrieve, retrieve_payload(other, 1, ids_from(31, 8)))))
       << "the lease of the first tokens served others";
   other.worker.reset();
   harness.call(peer, Op::kLookup, {pack_key(other), Pack().integer(1)});
   EXPECT_EQ(number(query(peer, "r")), 4);
   other.worker = 0;
-  ASSERT_TRUE(transfer_ok(harness.call(peer, Op::kRetrieve, retrieve_payload(other, 1, ids_from(31, 8)))));
+  ASSERT_TRUE(
+      transfer_ok(harness.call(peer, Op::kRetrieve, retrieve_payload(other, 1, ids_from(31, 8)))));
   EXPECT_EQ(worker.page(0, 31), worker.page(0, 21));
 }
 
-// Whoever waits for a result that cannot come in time gets None; the result stays for the next who asks.
+// Whoever waits for a result that cannot come in time gets None; the result stays for the next who
+// asks.
 TEST_F(Leases, WaitTimesOutBehindALongRequestAndKeepsTheResult) {
   std::promise<void> open;
   const auto gate = open.get_future().share();
   DenseWorker big(3, 40);
   harness.call(peer, Op::kRegisterKvCache, big.registration());
-  // A copy job of ours holds both copy threads, so the store of request "r" and all that is ordered behind it must wait.
+  // A copy job of ours holds both copy threads, so the store of request "r" and all that is ordered
+  // behind it must wait.
   std::atomic<int> holding{0};
   for (int i = 0; i < 2; ++i) {
     copy::CopyJob job;

@@ -1,4 +1,5 @@
-// Who may read what, how often, and when it ends: on the table itself, with a real cache behind the leases.
+// Who may read what, how often, and when it ends: on the table itself, with a real cache behind the
+// leases.
 #include "engine/lookups.hpp"
 
 #include <gtest/gtest.h>
@@ -27,13 +28,15 @@ struct LookupsTest : testing::Test {
       cache.commit(std::move(*ticket));
     }
   }
-  void look_up(net::PeerId owner, const std::string& id, std::span<const ChunkHash> hashes, std::uint32_t readers = 1) {
+  void look_up(net::PeerId owner, const std::string& id, std::span<const ChunkHash> hashes,
+               std::uint32_t readers = 1) {
     Lease lease = cache.lookup(keyspace, hashes, std::vector{layout});
     const auto hit = hashes.first(lease.chunks());
     lookups.put(owner, id, keyspace, hit, std::move(lease), readers, now);
   }
-  bool read(net::PeerId peer, wire::InstanceId instance, const std::string& id, std::span<const ChunkHash> hashes, std::uint32_t first,
-            std::uint32_t last, std::uint32_t rank = 0) {
+  bool read(net::PeerId peer, wire::InstanceId instance, const std::string& id,
+            std::span<const ChunkHash> hashes, std::uint32_t first, std::uint32_t last,
+            std::uint32_t rank = 0) {
     return lookups
         .read({peer, instance, rank}, id, keyspace, hashes, first, last, now,
               [&](const Lease& lease) { return cache.open_read(lease, rank, layout, first, last); })
@@ -104,7 +107,9 @@ TEST_F(LookupsTest, AFailedReadSpendsItsLeaseToo) {
   look_up(1, "r", chain);
   for (std::uint32_t rank = 0; rank < 2; ++rank) {
     const auto failed = lookups.read({1, 20, rank}, "r", keyspace, chain, 0, 4, now,
-                                     [](const Lease&) -> Result<ReadPins> { return Error{Cause::kCopyFailed, "x"}; });
+                                     [](const Lease&) -> Result<ReadPins> {
+                                       return Error{Cause::kCopyFailed, "x"};
+                                     });
     EXPECT_FALSE(failed);
   }
   EXPECT_EQ(pinned(), 0u);

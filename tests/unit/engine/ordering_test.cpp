@@ -17,7 +17,8 @@ struct Line {
 
   void enter(const std::string& name, std::vector<OrderKey> keys) {
     Ordering::TurnPtr turn;
-    const bool now = ordering.enter(keys, [this, name](const Ordering::TurnPtr&) { ran.push_back(name); }, turn);
+    const bool now = ordering.enter(
+        keys, [this, name](const Ordering::TurnPtr&) { ran.push_back(name); }, turn);
     turns[name] = turn;
     if (now) ran.push_back(name);
   }
@@ -83,7 +84,8 @@ TEST(Ordering, RandomTrafficNeverReordersAKeyAndNothingIsLost) {
   };
   for (int i = 0; i < 2000; ++i) {
     const std::string name = std::to_string(i);
-    keys[name] = {OrderKey{wire::InstanceId(rng() % 3)}, OrderKey{std::string(1, static_cast<char>('a' + rng() % 4))}};
+    keys[name] = {OrderKey{wire::InstanceId(rng() % 3)},
+                  OrderKey{std::string(1, static_cast<char>('a' + rng() % 4))}};
     line.enter(name, keys[name]);
     started();
     while (!open.empty() && rng() % 2) {

@@ -23,8 +23,10 @@ wire::TokenIds big_endian(const std::vector<std::uint32_t>& tokens) {
   return out;
 }
 
-std::vector<std::string> hashes_of(TokenChains& chains, const std::string& id, const std::vector<std::uint32_t>& tokens) {
-  ChainBuilder builder(chains, id, big_endian(tokens), static_cast<std::uint32_t>(tokens.size() / chains.chunk_tokens()));
+std::vector<std::string> hashes_of(TokenChains& chains, const std::string& id,
+                                   const std::vector<std::uint32_t>& tokens) {
+  ChainBuilder builder(chains, id, big_endian(tokens),
+                       static_cast<std::uint32_t>(tokens.size() / chains.chunk_tokens()));
   while (!builder.step()) {
   }
   std::vector<std::string> out;
@@ -44,17 +46,21 @@ TEST(TokenChain, AgreesWithTheClientsVectors) {
   for (const auto& one : file.at("cases")) {
     if (one.at("start").get<int>() != 0 || !one.at("end").is_null()) continue;
     TokenChains chains(one.at("chunk_size").get<std::uint32_t>(), 1 << 20);
-    EXPECT_EQ(hashes_of(chains, "r", one.at("tokens").get<std::vector<std::uint32_t>>()), one.at("chunk_hashes").get<std::vector<std::string>>())
+    EXPECT_EQ(hashes_of(chains, "r", one.at("tokens").get<std::vector<std::uint32_t>>()),
+              one.at("chunk_hashes").get<std::vector<std::string>>())
         << one.at("case");
   }
   TokenChains chains(256, 1 << 20);
-  EXPECT_EQ(hashes_of(chains, "r", counting(0, 256)).at(0), "084547b6c40ed5b05ba8cd0305db5bf74d5617673948d9ed193ab7d6cbc484d4");
+  EXPECT_EQ(hashes_of(chains, "r", counting(0, 256)).at(0),
+            "084547b6c40ed5b05ba8cd0305db5bf74d5617673948d9ed193ab7d6cbc484d4");
 }
 
 TEST(TokenChain, AGrowingSequenceKeepsItsHashesAndEqualsAFreshOne) {
   TokenChains chains(16, 1 << 20), fresh(16, 1 << 20);
   for (const std::size_t n : {16u, 40u, 160u, 96u, 320u}) {
-    EXPECT_EQ(hashes_of(chains, "r", counting(7, n)), hashes_of(fresh, std::to_string(n), counting(7, n))) << n;
+    EXPECT_EQ(hashes_of(chains, "r", counting(7, n)),
+              hashes_of(fresh, std::to_string(n), counting(7, n)))
+        << n;
   }
   EXPECT_EQ(chains.size(), 1u);
 }
@@ -72,7 +78,8 @@ TEST(TokenChain, OtherTokensUnderOneIdAreHashedAnew) {
 
 TEST(TokenChain, BytesAreBoundedAndOldChainsGoFirst) {
   TokenChains chains(16, 20000);
-  for (int i = 0; i < 100; ++i) hashes_of(chains, "r" + std::to_string(i), counting(static_cast<std::uint32_t>(i), 160));
+  for (int i = 0; i < 100; ++i)
+    hashes_of(chains, "r" + std::to_string(i), counting(static_cast<std::uint32_t>(i), 160));
   EXPECT_LE(chains.bytes(), 20000u);
   EXPECT_GT(chains.size(), 3u);
   EXPECT_LT(chains.size(), 30u);

@@ -1,4 +1,5 @@
-// Stores and retrieves through the whole engine: what they copy, what they refuse, what they leave behind.
+// Stores and retrieves through the whole engine: what they copy, what they refuse, what they leave
+// behind.
 #include "support/harness.hpp"
 
 namespace lmcache::test {
@@ -29,7 +30,8 @@ struct Transfers : testing::Test {
   bool store(const KeySpec& k, const std::vector<std::int64_t>& ids, std::int64_t instance = 1) {
     return transfer_ok(harness.call(peer, Op::kStore, store_payload(k, instance, ids)));
   }
-  bool retrieve(const KeySpec& k, const std::vector<std::int64_t>& ids, std::int64_t skip = 0, std::int64_t instance = 1) {
+  bool retrieve(const KeySpec& k, const std::vector<std::int64_t>& ids, std::int64_t skip = 0,
+                std::int64_t instance = 1) {
     return transfer_ok(harness.call(peer, Op::kRetrieve, retrieve_payload(k, instance, ids, skip)));
   }
   std::int64_t lookup(KeySpec k) {
@@ -59,8 +61,10 @@ TEST_F(Transfers, WhatIsStoredComesBack) {
   worker.zero();
   ASSERT_TRUE(retrieve(key(3), to));
   for (std::size_t layer = 0; layer < 2; ++layer) {
-    for (std::size_t i = 0; i < to.size(); ++i) EXPECT_EQ(worker.page(layer, to[i]), pages[layer][i]) << layer << " " << i;
-    EXPECT_EQ(worker.page(layer, 21), wire::Bytes(DenseWorker::kPage)) << "a block nobody named was written";
+    for (std::size_t i = 0; i < to.size(); ++i)
+      EXPECT_EQ(worker.page(layer, to[i]), pages[layer][i]) << layer << " " << i;
+    EXPECT_EQ(worker.page(layer, 21), wire::Bytes(DenseWorker::kPage))
+        << "a block nobody named was written";
   }
 }
 
@@ -99,14 +103,17 @@ TEST_F(Transfers, MalformedOnesAreAnsweredFalseAndStoreNothing) {
     EXPECT_EQ(lookup(k), 0);
   };
   auto k = key(2);
-  bad(k, store_payload(k, 999, ids_from(1, 4)));          // unknown instance
-  bad(k, store_payload(k, 1, ids_from(1, 3)));            // short
-  bad(k, store_payload(k, 1, ids_from(1, 5)));            // not whole chunks
-  bad(k, store_payload(k, 1, {1, 2, 3, 40}));             // outside the pool
-  bad(k, store_payload(k, 1, {1, 2, 3, -1}));             // negative
-  bad(k, {pack_key(k), Pack().integer(1), Pack().array(2).integers(ids_from(1, 4)).integers(ids_from(1, 4)), Pack().binary("")});
-  bad(k, {pack_key(k), Pack().integer(1), Pack().array(1).integers(ids_from(1, 4)), Pack().binary(std::string(64, 'x'))});  // a GPU's event
-  bad(k, {Pack().nil(), Pack().integer(1), Pack().array(1).integers(ids_from(1, 4)), Pack().binary("")});
+  bad(k, store_payload(k, 999, ids_from(1, 4)));  // unknown instance
+  bad(k, store_payload(k, 1, ids_from(1, 3)));    // short
+  bad(k, store_payload(k, 1, ids_from(1, 5)));    // not whole chunks
+  bad(k, store_payload(k, 1, {1, 2, 3, 40}));     // outside the pool
+  bad(k, store_payload(k, 1, {1, 2, 3, -1}));     // negative
+  bad(k, {pack_key(k), Pack().integer(1),
+          Pack().array(2).integers(ids_from(1, 4)).integers(ids_from(1, 4)), Pack().binary("")});
+  bad(k, {pack_key(k), Pack().integer(1), Pack().array(1).integers(ids_from(1, 4)),
+          Pack().binary(std::string(64, 'x'))});  // a GPU's event
+  bad(k, {Pack().nil(), Pack().integer(1), Pack().array(1).integers(ids_from(1, 4)),
+          Pack().binary("")});
   auto unaligned = k;
   unaligned.end = 40;
   bad(k, store_payload(unaligned, 1, ids_from(1, 4)));

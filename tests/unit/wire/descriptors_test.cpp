@@ -13,7 +13,8 @@ using test::Pack;
 Result<Descriptor> golden(const std::string& name) {
   const auto file = test::load_json("descriptors");
   for (const auto& one : file.at("cases")) {
-    if (one.at("case") == name) return decode_descriptor(test::from_hex(one.at("descriptor").at("hex")));
+    if (one.at("case") == name)
+      return decode_descriptor(test::from_hex(one.at("descriptor").at("hex")));
   }
   throw std::runtime_error("no golden descriptor " + name);
 }
@@ -31,7 +32,8 @@ TEST(Descriptors, CpuSegment) {
 }
 
 TEST(Descriptors, CudaInAllHandleForms) {
-  for (const char* name : {"cuda_prefixed_v3", "cuda_prefixed_v2_event", "cuda_bare_64", "cuda_view_offset"}) {
+  for (const char* name :
+       {"cuda_prefixed_v3", "cuda_prefixed_v2_event", "cuda_bare_64", "cuda_view_offset"}) {
     const auto d = golden(name);
     ASSERT_TRUE(d) << name << ": " << d.error().text;
     const auto& memory = std::get<CudaMemory>(d->memory);
@@ -58,38 +60,100 @@ TEST(Descriptors, CudaRawAndFabric) {
 }
 
 Pack metadata() {
-  return Pack().map(5).string("dtype").string("uint8").string("shape").integers(std::vector{4, 2}).string("stride").integers(std::vector{2, 1})
-      .string("storage_offset").integer(0).string("device_uuid").string("cpu");
+  return Pack()
+      .map(5)
+      .string("dtype")
+      .string("uint8")
+      .string("shape")
+      .integers(std::vector{4, 2})
+      .string("stride")
+      .integers(std::vector{2, 1})
+      .string("storage_offset")
+      .integer(0)
+      .string("device_uuid")
+      .string("cpu");
 }
 
 Pack cpu(std::size_t fields) {
-  return Pack().map(fields).string("type").string("cpu_shm").string("shm_name").string("/x").string("nbytes").integer(8).string("version").integer(1);
+  return Pack()
+      .map(fields)
+      .string("type")
+      .string("cpu_shm")
+      .string("shm_name")
+      .string("/x")
+      .string("nbytes")
+      .integer(8)
+      .string("version")
+      .integer(1);
 }
 
 TEST(Descriptors, FieldsMayComeInAnyOrder) {
-  const Bytes bytes = Pack().map(5).string("metadata").raw(metadata().bytes()).string("version").integer(1).string("nbytes").integer(8)
-                          .string("shm_name").string("/x").string("type").string("cpu_shm");
+  const Bytes bytes = Pack()
+                          .map(5)
+                          .string("metadata")
+                          .raw(metadata().bytes())
+                          .string("version")
+                          .integer(1)
+                          .string("nbytes")
+                          .integer(8)
+                          .string("shm_name")
+                          .string("/x")
+                          .string("type")
+                          .string("cpu_shm");
   const auto d = decode_descriptor(bytes);
   ASSERT_TRUE(d) << d.error().text;
 }
 
 TEST(Descriptors, UnknownMissingAndForeignFieldsAreRefused) {
   EXPECT_TRUE(decode_descriptor(cpu(5).string("metadata").raw(metadata().bytes())));
-  EXPECT_FALSE(decode_descriptor(cpu(4)));                                                                      // no metadata
-  EXPECT_FALSE(decode_descriptor(cpu(6).string("metadata").raw(metadata().bytes()).string("extra").integer(1)));  // unknown
-  EXPECT_FALSE(decode_descriptor(cpu(6).string("metadata").raw(metadata().bytes()).string("alloc_offset").integer(1)));
-  EXPECT_FALSE(decode_descriptor(Pack().map(5).string("type").string("musa").string("shm_name").string("/x").string("nbytes").integer(8)
-                                     .string("version").integer(1).string("metadata").raw(metadata().bytes())));
-  EXPECT_FALSE(decode_descriptor(Pack().map(5).string("type").string("cpu_shm").string("shm_name").string("/x").string("nbytes").integer(8)
-                                     .string("version").integer(2).string("metadata").raw(metadata().bytes())));
-  EXPECT_FALSE(decode_descriptor(Pack().map(5).string("type").string("cpu_shm").string("shm_name").string("/x").string("nbytes").integer(-8)
-                                     .string("version").integer(1).string("metadata").raw(metadata().bytes())));
+  EXPECT_FALSE(decode_descriptor(cpu(4)));  // no metadata
+  EXPECT_FALSE(decode_descriptor(
+      cpu(6).string("metadata").raw(metadata().bytes()).string("extra").integer(1)));  // unknown
+  EXPECT_FALSE(decode_descriptor(
+      cpu(6).string("metadata").raw(metadata().bytes()).string("alloc_offset").integer(1)));
+  EXPECT_FALSE(decode_descriptor(Pack()
+                                     .map(5)
+                                     .string("type")
+                                     .string("musa")
+                                     .string("shm_name")
+                                     .string("/x")
+                                     .string("nbytes")
+                                     .integer(8)
+                                     .string("version")
+                                     .integer(1)
+                                     .string("metadata")
+                                     .raw(metadata().bytes())));
+  EXPECT_FALSE(decode_descriptor(Pack()
+                                     .map(5)
+                                     .string("type")
+                                     .string("cpu_shm")
+                                     .string("shm_name")
+                                     .string("/x")
+                                     .string("nbytes")
+                                     .integer(8)
+                                     .string("version")
+                                     .integer(2)
+                                     .string("metadata")
+                                     .raw(metadata().bytes())));
+  EXPECT_FALSE(decode_descriptor(Pack()
+                                     .map(5)
+                                     .string("type")
+                                     .string("cpu_shm")
+                                     .string("shm_name")
+                                     .string("/x")
+                                     .string("nbytes")
+                                     .integer(-8)
+                                     .string("version")
+                                     .integer(1)
+                                     .string("metadata")
+                                     .raw(metadata().bytes())));
   EXPECT_FALSE(decode_descriptor(Pack().binary("\x80\x04pickle")));
 }
 
 TEST(Descriptors, EveryTruncationFails) {
   const Bytes whole = cpu(5).string("metadata").raw(metadata().bytes());
-  for (std::size_t n = 0; n < whole.size(); ++n) EXPECT_FALSE(decode_descriptor(ByteView{whole}.first(n))) << n;
+  for (std::size_t n = 0; n < whole.size(); ++n)
+    EXPECT_FALSE(decode_descriptor(ByteView{whole}.first(n))) << n;
 }
 
 TEST(Descriptors, SpanCountsPaddingAndRefusesOverflow) {

@@ -13,8 +13,26 @@ namespace {
 using test::Pack;
 
 TEST(MsgpackReader, ReadsEveryIntegerFormAndRefusesWhatDoesNotFit) {
-  const std::vector<std::int64_t> values{0, 1, 127, 128, 255, 256, 65535, 65536, 4294967295, 4294967296, -1, -32, -33, -128, -129, -32768,
-                                         -32769, -2147483648ll, -2147483649ll, std::numeric_limits<std::int64_t>::max(),
+  const std::vector<std::int64_t> values{0,
+                                         1,
+                                         127,
+                                         128,
+                                         255,
+                                         256,
+                                         65535,
+                                         65536,
+                                         4294967295,
+                                         4294967296,
+                                         -1,
+                                         -32,
+                                         -33,
+                                         -128,
+                                         -129,
+                                         -32768,
+                                         -32769,
+                                         -2147483648ll,
+                                         -2147483649ll,
+                                         std::numeric_limits<std::int64_t>::max(),
                                          std::numeric_limits<std::int64_t>::min()};
   for (const auto value : values) {
     const Bytes bytes = std::move(MsgpackWriter().integer(value)).take();
@@ -31,7 +49,9 @@ TEST(MsgpackReader, ReadsEveryIntegerFormAndRefusesWhatDoesNotFit) {
 }
 
 TEST(MsgpackWriter, UsesTheShortestForms) {
-  const auto size = [](std::int64_t v) { return std::move(MsgpackWriter().integer(v)).take().size(); };
+  const auto size = [](std::int64_t v) {
+    return std::move(MsgpackWriter().integer(v)).take().size();
+  };
   EXPECT_EQ(size(127), 1u);
   EXPECT_EQ(size(128), 2u);
   EXPECT_EQ(size(256), 3u);
@@ -72,7 +92,9 @@ TEST(MsgpackReader, RefusesTokensOutsideThirtyTwoBits) {
 
 // An announced count is worthless until the bytes are there: nothing may be reserved for it.
 TEST(MsgpackReader, CountsBeyondTheFrameAreRefused) {
-  for (const auto& bytes : {Bytes(Pack().raw({0xdd, 0xff, 0xff, 0xff, 0xff})), Bytes(Pack().raw({0xdc, 0x00, 0x02, 0x01})), Bytes(Pack().raw({0x93, 1, 2}))}) {
+  for (const auto& bytes :
+       {Bytes(Pack().raw({0xdd, 0xff, 0xff, 0xff, 0xff})),
+        Bytes(Pack().raw({0xdc, 0x00, 0x02, 0x01})), Bytes(Pack().raw({0x93, 1, 2}))}) {
     MsgpackReader in(bytes);
     std::size_t n = 0;
     EXPECT_FALSE(in.read_array(n));
@@ -84,13 +106,23 @@ TEST(MsgpackReader, CountsBeyondTheFrameAreRefused) {
 }
 
 TEST(MsgpackReader, EveryTruncationOfAValueFails) {
-  const Bytes whole = Pack().map(3).string("a").array(3).integer(1 << 20).real(1.5).nil().string("b").binary("xyz").string("c").ext(
-      5, Pack().map(1).boolean(true).string("deep"));
+  const Bytes whole = Pack()
+                          .map(3)
+                          .string("a")
+                          .array(3)
+                          .integer(1 << 20)
+                          .real(1.5)
+                          .nil()
+                          .string("b")
+                          .binary("xyz")
+                          .string("c")
+                          .ext(5, Pack().map(1).boolean(true).string("deep"));
   MsgpackReader full(whole);
   ASSERT_TRUE(full.skip() && full.finished());
   for (std::size_t n = 0; n < whole.size(); ++n) {
     MsgpackReader in(ByteView{whole}.first(n));
-    EXPECT_FALSE(in.skip() && in.finished()) << n << " of " << whole.size() << " bytes were taken for a whole value";
+    EXPECT_FALSE(in.skip() && in.finished())
+        << n << " of " << whole.size() << " bytes were taken for a whole value";
   }
 }
 

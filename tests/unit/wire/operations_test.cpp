@@ -21,16 +21,21 @@ TEST(Operations, AreFoundByNumberAndByName) {
 }
 
 TEST(Operations, UnknownOnesAreNot) {
-  for (const Bytes& frame : {Bytes(Pack().integer(11)), Bytes(Pack().integer(0)), Bytes(Pack().integer(-6)), Bytes(Pack().integer(34)), Bytes(Pack().integer(64)),
-                             Bytes(Pack().string("store_everything")), Bytes(Pack().nil()), Bytes(Pack().integer(6).integer(6)), Bytes{}}) {
+  for (const Bytes& frame : {Bytes(Pack().integer(11)), Bytes(Pack().integer(0)),
+                             Bytes(Pack().integer(-6)), Bytes(Pack().integer(34)),
+                             Bytes(Pack().integer(64)), Bytes(Pack().string("store_everything")),
+                             Bytes(Pack().nil()), Bytes(Pack().integer(6).integer(6)), Bytes{}}) {
     EXPECT_EQ(find_operation(frame), nullptr);
   }
 }
 
-TEST(Operations, AllOfTheProtocolsTableAreKnown) { EXPECT_EQ(all_operations().size(), 35u); }
+TEST(Operations, AllOfTheProtocolsTableAreKnown) {
+  EXPECT_EQ(all_operations().size(), 35u);
+}
 
 TEST(Operations, RecordedRequestsHaveTheFramesWeExpect) {
-  for (const char* file : {"management", "register", "lookup", "store", "retrieve", "session_end", "not_served", "encoded_requests"}) {
+  for (const char* file : {"management", "register", "lookup", "store", "retrieve", "session_end",
+                           "not_served", "encoded_requests"}) {
     for (const auto& one : test::load_golden(file)) {
       const Operation* operation = find_operation(one.request[1]);
       ASSERT_NE(operation, nullptr) << one.name;

@@ -18,10 +18,16 @@ struct Field {
 };
 
 std::vector<Field> key_fields() {
-  return {{"model_name", Pack().string("org/model")}, {"world_size", Pack().integer(8)},        {"worker_id", Pack().integer(3)},
-          {"token_ids", Pack().array(3).token(1).token(300).token(70000)},                       {"start", Pack().integer(0)},
-          {"end", Pack().integer(2)},                 {"request_id", Pack().string("req")},      {"cache_salt", Pack().string("alice")},
-          {"request_configs", Pack().nil()},          {"num_kv_readers", Pack().integer(4)}};
+  return {{"model_name", Pack().string("org/model")},
+          {"world_size", Pack().integer(8)},
+          {"worker_id", Pack().integer(3)},
+          {"token_ids", Pack().array(3).token(1).token(300).token(70000)},
+          {"start", Pack().integer(0)},
+          {"end", Pack().integer(2)},
+          {"request_id", Pack().string("req")},
+          {"cache_salt", Pack().string("alice")},
+          {"request_configs", Pack().nil()},
+          {"num_kv_readers", Pack().integer(4)}};
 }
 
 Bytes pack(const std::vector<Field>& fields) {
@@ -82,14 +88,17 @@ TEST(KeyDecoder, ReadersAreClampedAndZeroIsOne) {
 TEST(KeyDecoder, RefusesWhatTheProtocolForbids) {
   EXPECT_FALSE(decode_key(key_with("model_name", Pack().string("a@b"))));
   EXPECT_FALSE(decode_key(key_with("model_name", Pack().string(std::string(5000, 'x')))));
-  for (const char* bad : {"a@b", "a/b", "a\\b"}) EXPECT_FALSE(decode_key(key_with("cache_salt", Pack().string(bad)))) << bad;
+  for (const char* bad : {"a@b", "a/b", "a\\b"})
+    EXPECT_FALSE(decode_key(key_with("cache_salt", Pack().string(bad)))) << bad;
   EXPECT_FALSE(decode_key(key_with("cache_salt", Pack().string(std::string_view("a\0b", 3)))));
   EXPECT_FALSE(decode_key(key_with("cache_salt", Pack().string(std::string(129, 'x')))));
   std::string wide;  // 128 characters of two bytes each are allowed
   for (int i = 0; i < 128; ++i) wide += "\xc3\xa9";
   EXPECT_TRUE(decode_key(key_with("cache_salt", Pack().string(wide))));
-  for (const std::int64_t bad : {0, -1, 5000}) EXPECT_FALSE(decode_key(key_with("world_size", Pack().integer(bad)))) << bad;
-  for (const std::int64_t bad : {-1, 8, 99}) EXPECT_FALSE(decode_key(key_with("worker_id", Pack().integer(bad)))) << bad;
+  for (const std::int64_t bad : {0, -1, 5000})
+    EXPECT_FALSE(decode_key(key_with("world_size", Pack().integer(bad)))) << bad;
+  for (const std::int64_t bad : {-1, 8, 99})
+    EXPECT_FALSE(decode_key(key_with("worker_id", Pack().integer(bad)))) << bad;
   EXPECT_FALSE(decode_key(key_with("start", Pack().integer(-1))));
   EXPECT_FALSE(decode_key(key_with("token_ids", Pack().array(1).integer(-1))));
   EXPECT_FALSE(decode_key(key_with("token_ids", Pack().array(1).integer(std::int64_t{1} << 32))));
@@ -103,7 +112,9 @@ Message message(std::vector<Bytes> payload) {
 }
 
 std::vector<Bytes> store_frames() {
-  return {pack(key_fields()), Pack().integer(77), Pack().array(2).integers(std::vector{1, 2}).integers(std::vector{3}), Pack().binary("stub")};
+  return {pack(key_fields()), Pack().integer(77),
+          Pack().array(2).integers(std::vector{1, 2}).integers(std::vector{3}),
+          Pack().binary("stub")};
 }
 
 TEST(StoreDecoder, ReadsListsAndEvent) {
@@ -120,7 +131,8 @@ TEST(StoreDecoder, RefusesFlatListsWrongTypesAndFloods) {
   frames[2] = Pack().integers(std::vector{1, 2});
   EXPECT_FALSE(decode_store(message(frames)));
   frames[2] = Pack().array(100000);
-  frames[2].resize(frames[2].size() + 100000, std::byte{0x90});  // lists that would cost 24 bytes for each one here
+  frames[2].resize(frames[2].size() + 100000,
+                   std::byte{0x90});  // lists that would cost 24 bytes for each one here
   EXPECT_FALSE(decode_store(message(frames)));
   frames = store_frames();
   frames[1] = Pack().string("77");
@@ -134,7 +146,9 @@ TEST(StoreDecoder, RefusesFlatListsWrongTypesAndFloods) {
 }
 
 TEST(WaitDecoder, TimeoutIsBoundedAndMayBeAnInteger) {
-  const auto timeout = [](const Bytes& value) { return decode_wait(message({Pack().string("r"), value})); };
+  const auto timeout = [](const Bytes& value) {
+    return decode_wait(message({Pack().string("r"), value}));
+  };
   EXPECT_EQ(timeout(Pack().real(1.5))->timeout.count(), 1500);
   EXPECT_EQ(timeout(Pack().integer(2))->timeout.count(), 2000);
   EXPECT_EQ(timeout(Pack().real(-5))->timeout.count(), 0);
@@ -144,7 +158,8 @@ TEST(WaitDecoder, TimeoutIsBoundedAndMayBeAnInteger) {
 }
 
 TEST(Decoders, TakeEveryRecordedRequest) {
-  for (const char* file : {"management", "register", "lookup", "store", "retrieve", "session_end", "encoded_requests"}) {
+  for (const char* file : {"management", "register", "lookup", "store", "retrieve", "session_end",
+                           "encoded_requests"}) {
     for (const auto& one : test::load_golden(file)) {
       const auto m = test::to_message(one.request);
       if (one.operation == "store") {

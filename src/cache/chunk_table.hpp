@@ -17,8 +17,10 @@
 // used - reserved - held bytes. Ancestors lose their hold after their children, which is why they
 // come back to the policy as more recent than what follows them.
 //
-// Parking keeps eviction O(1) amortised: a chunk is parked at most once per insert or touch, and
-// the order never holds a pinned chunk that a search for a victim would have to step over.
+// A policy may still name a chunk before those that follow it, after a touch of these alone, say;
+// such a chunk is parked. Parking keeps eviction O(1) amortised: a chunk is parked at most once per
+// insert or touch, and the order never holds a pinned chunk that a search for a victim would have
+// to step over.
 //
 // Who frees what: a chunk's objects are freed with the chunk and never alone; memory handed out by
 // allocate() belongs to the caller until publish() took it or give_back() returned it. A chunk has

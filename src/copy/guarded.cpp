@@ -42,8 +42,10 @@ void on_bus_error(int signal, siginfo_t* info, void* context) {
 /// Nothing here has a destructor: siglongjmp skips them.
 bool move_or_jump(const Run* runs, std::size_t count, Direction direction) noexcept {
   sigjmp_buf here;
-  // The mask need not be saved: SA_NODEFER leaves SIGBUS unblocked in the handler.
-  if (sigsetjmp(here, 0) != 0) {
+  // With the signal mask: whoever calls our handler (a handler before us, a sanitizer) may have
+  // blocked signals, and a second SIGBUS of this thread would then be fatal. One system call per
+  // piece of megabytes.
+  if (sigsetjmp(here, 1) != 0) {
     resume_at = nullptr;
     return false;
   }

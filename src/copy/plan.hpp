@@ -32,7 +32,7 @@ struct Run {
 /// which names no block and may lie outside the pool (-1). kBadBlockIds with group, position, value
 /// and limit.
 [[nodiscard]] Status check_block_ids(const Geometry& geometry, const BlockIdLists& ids,
-                                     std::uint32_t chunks, std::int64_t null_id = 0);
+                                     std::uint32_t chunks, std::int64_t null_id);
 
 /// True where object group `group` must be kept for chunk i of the range: none of the ids it keeps
 /// (all of the chunk's, or the trailing ones of its window) is `null_id`. ids as checked by

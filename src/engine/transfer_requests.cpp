@@ -75,7 +75,8 @@ class Transfer : public Request {
     }
     if (const Status event = check_event(event_); !event) return event;
     if (!range_) return range_.error();
-    return copy::check_block_ids(worker_->geometry, request_.block_ids, range_->count());
+    return copy::check_block_ids(worker_->geometry, request_.block_ids, range_->count(),
+                                 engine_.config().null_block_id);
   }
 
   void fail(const Error& error) {

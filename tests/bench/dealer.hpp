@@ -4,6 +4,7 @@
 #include <zmq.hpp>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <map>
@@ -56,6 +57,18 @@ class Dealer {
     return out;
   }
 
+  /// A noop with a constant uid, and the next reply unread: the least a client can do.
+  void send_noop() {
+    constexpr std::array kUid{std::byte{1}}, kNoop{std::byte{24}};
+    send_frame(kUid, true);
+    send_frame(kNoop, false);
+  }
+  void drop_reply() {
+    do {
+      if (!socket_.recv(dropped_)) throw std::runtime_error("no reply");
+    } while (dropped_.more());
+  }
+
   /// One request, one reply, nothing else in flight.
   Frames call(wire::Op op, const Frames& payload) {
     send(op, payload);
@@ -72,6 +85,7 @@ class Dealer {
 
   zmq::context_t context_;
   zmq::socket_t socket_;
+  zmq::message_t dropped_;
   std::int64_t next_uid_ = 0;
 };
 

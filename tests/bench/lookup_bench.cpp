@@ -10,7 +10,7 @@ namespace lmcache::test {
 namespace {
 
 constexpr std::int64_t kRanks = 8, kChunk = 256, kChunks = 512, kTokens = kChunk * kChunks;
-constexpr std::array<std::int64_t, 4> kWindows{-1, 128, 512, 1024};
+constexpr std::array<std::int64_t, 4> kWindows{-1, 256, 512, 1024};
 
 /// One small layer per object group: [chunks + 1 blocks, K and V, a chunk's rows, 1 head, 8].
 constexpr std::int64_t kHead = 8, kRow = kHead, kBlock = 2 * kChunk * kRow;
@@ -51,6 +51,7 @@ Frames registration(std::int64_t instance,
 ServerConfig config() {
   ServerConfig out;
   out.chunk_size = kChunk;
+  out.eviction_trigger_watermark = 1.0;
   return out;
 }
 
@@ -81,8 +82,9 @@ class Stored {
     const auto begin = std::chrono::steady_clock::now();
     harness_.call(peer_, wire::Op::kLookup, payload);
     const auto elapsed = std::chrono::steady_clock::now() - begin;
-    auto hit =
-        payload_of(harness_.call(peer_, wire::Op::kQueryPrefetchStatus, {Pack().string(request)}));
+    const Frames reply =
+        harness_.call(peer_, wire::Op::kQueryPrefetchStatus, {Pack().string(request)});
+    auto hit = payload_of(reply);
     std::int64_t chunks = 0;
     if (!hit.read_int(chunks) || chunks != kChunks) throw std::runtime_error("not a full hit");
     if (end_session) harness_.call(peer_, wire::Op::kEndSession, {Pack().string(request)});

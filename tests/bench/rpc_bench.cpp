@@ -1,4 +1,5 @@
-// noop round trips from a libzmq DEALER: latency one at a time, throughput with 64 in flight. All
+// noop round trips from a libzmq DEALER: latency one at a time, throughput with 64 in flight,
+// and the latter once more from a client that costs next to nothing. All
 // servers named are measured in turn in every round, so that ratios of one round compare like with
 // like.
 #include <cstdlib>
@@ -6,6 +7,7 @@
 #include <memory>
 
 #include "bench/dealer.hpp"
+#include "bench/raw_load.hpp"
 
 namespace lmcache::bench {
 namespace {
@@ -15,6 +17,7 @@ constexpr int kInFlight = 64;
 struct Server {
   std::string name;
   std::unique_ptr<Dealer> dealer;
+  std::unique_ptr<RawLoad> load;
 };
 
 void latency(Server& server, int trips, Results& results) {
@@ -29,15 +32,22 @@ void latency(Server& server, int trips, Results& results) {
   results.add(server.name + ".noop_p99_us", percentile(samples, 0.99));
 }
 
+/// As little work as libzmq allows on this side: the server is what is measured.
 void throughput(Server& server, int trips, Results& results) {
   const auto begin = Clock::now();
-  for (int i = 0; i < kInFlight; ++i) server.dealer->send(wire::Op::kNoop, {});
+  for (int i = 0; i < kInFlight; ++i) server.dealer->send_noop();
   for (int i = kInFlight; i < trips; ++i) {
-    server.dealer->receive();
-    server.dealer->send(wire::Op::kNoop, {});
+    server.dealer->drop_reply();
+    server.dealer->send_noop();
   }
-  for (int i = 0; i < kInFlight; ++i) server.dealer->receive();
+  for (int i = 0; i < kInFlight; ++i) server.dealer->drop_reply();
   results.add(server.name + ".noop_per_s", trips / seconds_since(begin));
+}
+
+void capacity(Server& server, int trips, Results& results) {
+  const auto begin = Clock::now();
+  server.load->noops(trips, kInFlight);
+  results.add(server.name + ".bare_noop_per_s", trips / seconds_since(begin));
 }
 
 int run(int argc, char** argv) {
@@ -50,14 +60,16 @@ int run(int argc, char** argv) {
   for (int i = 3; i < argc; ++i) {
     const std::string argument = argv[i];
     const auto equals = argument.find('=');
-    servers.push_back(
-        {argument.substr(0, equals), std::make_unique<Dealer>(argument.substr(equals + 1))});
+    const std::string url = argument.substr(equals + 1);
+    servers.push_back({argument.substr(0, equals), std::make_unique<Dealer>(url),
+                       std::make_unique<RawLoad>(url)});
   }
   Results results, warm_up;
   for (auto& server : servers) latency(server, trips / 4, warm_up);
   for (int round = 0; round < rounds; ++round) {
     for (auto& server : servers) latency(server, trips, results);
-    for (auto& server : servers) throughput(server, trips, results);
+    for (auto& server : servers) throughput(server, 5 * trips, results);
+    for (auto& server : servers) capacity(server, 5 * trips, results);
   }
   results.print();
   return 0;

@@ -83,9 +83,9 @@ class Load {
     for (int i = 0; i < kTries; ++i) {
       key_.request = std::to_string(sequence_) + "-" + std::to_string(i);
       dealer_.call(wire::Op::kLookup, {test::pack_key(key_), test::Pack().integer(1)});
-      auto hit = test::payload_of(
-          dealer_.call(wire::Op::kWaitPrefetchStatus,
-                       {test::Pack().string(key_.request), test::Pack().real(60)}));
+      const Frames reply = dealer_.call(wire::Op::kWaitPrefetchStatus,
+                                        {test::Pack().string(key_.request), test::Pack().real(60)});
+      auto hit = test::payload_of(reply);
       std::int64_t chunks = 0;
       if (hit.read_int(chunks) && chunks * KvEngine::kChunkTokens == key_.end) return;
       dealer_.call(wire::Op::kFreeLookupLocks, {test::pack_key(key_), test::Pack().integer(1)});

@@ -112,10 +112,11 @@ class Fairness(ServerCase):
         busy, other = RawPeer(self.server.url, self.context), RawPeer(self.server.url, self.context)
         self.addCleanup(busy.close)
         self.addCleanup(other.close)
-        count = 40
-        for n in range(count):  # frames made before any is sent
-            prompt = [(n << 17) + i for i in range(131072)]
-            key = pack(IPCCacheServerKey(small.model, 1, None, tuple(prompt), 0, len(prompt), f"long {n}", "", None, 1))
+        count = 60
+        prompt = tuple(range(1 << 20, (1 << 20) + 131072))
+        keys = [pack(IPCCacheServerKey(small.model, 1, None, (n, *prompt), 0, len(prompt), f"long {n}", "", None, 1))
+                for n in range(count)]
+        for n, key in enumerate(keys):
             busy.send(pack(n), pack(8), key, pack(1))
         rounds = answered = 0
         while answered < count:

@@ -53,36 +53,62 @@ TEST_F(ChunkTableTest, LeastRecentlyUsedGoesFirst) {
   EXPECT_THAT(evict_all(3), ElementsAre(0, 2, 1));
 }
 
-TEST_F(ChunkTableTest, AChunkNeverGoesBeforeWhatFollowsIt) {
+TEST_F(ChunkTableTest, ASequenceGoesFromItsEnd) {
   const ChunkId a = add(0);
   const ChunkId b = add(1, a);
   add(2, b);
   add(3);
-  // 0 and 1 are older than 2 and are met first, but go right after it and before the younger 3.
   EXPECT_THAT(evict_all(4), ElementsAre(2, 1, 0, 3));
+}
+
+TEST_F(ChunkTableTest, AChunkNeverGoesBeforeWhatFollowsItHoweverOldItIs) {
+  const ChunkId a = add(0);
+  const ChunkId b = add(1, a);
+  const ChunkId c = add(2, b);
+  const ChunkId d = add(3);
+  for (const ChunkId id : {d, b, c}) table_.touch(id);
+  // 0 is met first and parked, 3 goes, 1 is parked, and once 2 has gone both follow at once.
+  add(4);
+  EXPECT_THAT(evict_all(5), ElementsAre(3, 2, 1, 0, 4));
 }
 
 TEST_F(ChunkTableTest, AParkedChunkThatIsTouchedIsMostRecent) {
   const ChunkId a = add(0);
-  add(1, a);
-  add(2, a);
+  const ChunkId b = add(1, a);
+  const ChunkId c = add(2);
+  for (const ChunkId id : {c, b}) table_.touch(id);
+  ASSERT_TRUE(table_.evict_one());
+  EXPECT_FALSE(resident(2));
+  ASSERT_EQ(table_[a].place, Place::kParked);
   add(3);
-  ASSERT_TRUE(table_.evict_one());  // parks 0, evicts 1
-  EXPECT_FALSE(resident(1));
   table_.touch(a);
-  EXPECT_THAT(evict_all(4), ElementsAre(2, 3, 0));
+  EXPECT_THAT(evict_all(4), ElementsAre(1, 3, 0));
 }
 
 TEST_F(ChunkTableTest, AParkedChunkThatIsPinnedComesBackAsMostRecent) {
   const ChunkId a = add(0);
-  add(1, a);
-  add(2, a);
+  const ChunkId b = add(1, a);
+  const ChunkId c = add(2);
+  for (const ChunkId id : {c, b}) table_.touch(id);
   ASSERT_TRUE(table_.evict_one());
+  ASSERT_EQ(table_[a].place, Place::kParked);
   table_.pin(a);
-  EXPECT_THAT(evict_all(3), ElementsAre(2));
+  EXPECT_THAT(evict_all(3), ElementsAre(1));
   add(3);
   table_.unpin(a);
   EXPECT_THAT(evict_all(4), ElementsAre(3, 0));
+}
+
+TEST_F(ChunkTableTest, ClearTakesParkedChunksToo) {
+  const ChunkId a = add(0);
+  const ChunkId b = add(1, a);
+  const ChunkId c = add(2);
+  for (const ChunkId id : {c, b}) table_.touch(id);
+  ASSERT_TRUE(table_.evict_one());
+  ASSERT_EQ(table_[a].place, Place::kParked);
+  table_.clear(false);
+  EXPECT_EQ(table_.allocator().used_bytes(), 0u);
+  EXPECT_FALSE(table_.evict_one());
 }
 
 TEST_F(ChunkTableTest, AncestorsOfAPinnedChunkAreHeld) {

@@ -24,6 +24,12 @@ TEST(View, AnAxisOfOneIsPutInnermostOfEqualStrides) {
             (Shape{9, 1, 64, 132}));
 }
 
+TEST(View, ThatHoldsForPaddedBlocksToo) {
+  const auto view = recover_view(0, strided("uint8", {9, 1, 64, 132}, {9000, 132, 132, 1}));
+  EXPECT_EQ(view.value().shape, (Shape{9, 64, 1, 132}));
+  EXPECT_TRUE(view.value().padded());
+}
+
 TEST(View, PaddingBetweenBlocksIsKept) {
   const auto view = recover_view(0, strided("float32", {3, 1, 4, 512}, {250560, 2048, 512, 1}, 7));
   EXPECT_EQ(view.value().shape, (Shape{3, 1, 4, 512}));

@@ -14,7 +14,8 @@ using fuzz::Input;
 using fuzz::require;
 using Wide = unsigned __int128;
 
-constexpr std::array kDtypes{"bfloat16", "float16", "float32", "uint8", "float8_e4m3fn", "int64", "odd"};
+constexpr std::array kDtypes{"bfloat16",      "float16", "float32", "uint8",
+                             "float8_e4m3fn", "int64",   "odd"};
 constexpr std::array kLayouts{"NHD", "HND", "BLHNC", "BLNHC", "other"};
 constexpr std::array kEngines{EngineType::kVllm, EngineType::kAtom, EngineType::kSglang,
                               EngineType::kTrtllm, EngineType::kMock};

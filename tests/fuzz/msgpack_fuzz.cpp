@@ -26,10 +26,14 @@ bool read_one(MsgpackReader& in, ByteView frame, unsigned what) {
   ByteView view;
   std::array<std::uint32_t, 16> tokens{};
   switch (what) {
-    case 0: return in.read_int(integer);
-    case 1: return in.read_double(real);
-    case 2: return in.read_bool(boolean);
-    case 3: return in.read_u32_big_endian(std::span{tokens}.first(frame.size() % tokens.size()));
+    case 0:
+      return in.read_int(integer);
+    case 1:
+      return in.read_double(real);
+    case 2:
+      return in.read_bool(boolean);
+    case 3:
+      return in.read_u32_big_endian(std::span{tokens}.first(frame.size() % tokens.size()));
     case 4: {
       const bool ok = in.read_string(text);
       check_inside(frame, text.data(), text.size());
@@ -56,8 +60,10 @@ bool read_one(MsgpackReader& in, ByteView frame, unsigned what) {
       require(!ok || count * 2 <= frame.size());
       return ok;
     }
-    case 9: return in.read_nil_if_present() || !in.failed();
-    default: return in.skip();
+    case 9:
+      return in.read_nil_if_present() || !in.failed();
+    default:
+      return in.skip();
   }
 }
 

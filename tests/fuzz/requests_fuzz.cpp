@@ -82,7 +82,8 @@ void decode(const wire::Operation& operation, const wire::Message& message) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   fuzz::Input input(data, size);
   const auto operations = wire::all_operations();
-  const wire::Operation& operation = operations[input.below(static_cast<unsigned>(operations.size()))];
+  const wire::Operation& operation =
+      operations[input.below(static_cast<unsigned>(operations.size()))];
   wire::Message message;
   message.close_frame();
   message.close_frame();

@@ -17,11 +17,7 @@ namespace {
 
 constexpr std::size_t kMaxName = 255;
 
-struct FileId {
-  dev_t device = 0;
-  ino_t inode = 0;
-  friend auto operator<=>(const FileId&, const FileId&) = default;
-};
+using FileId = std::pair<dev_t, ino_t>;
 
 class Descriptor {
  public:

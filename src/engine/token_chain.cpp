@@ -24,10 +24,10 @@ ChunkHash finish(const blake3_hasher& hasher) {
 
 const ChunkHash& none_hash() {
   static const ChunkHash hash = [] {
-    constexpr std::array<std::uint8_t, 12> zeros{};
+    constexpr std::array<std::uint8_t, 12> kZeros{};
     blake3_hasher hasher;
     blake3_hasher_init(&hasher);
-    blake3_hasher_update(&hasher, zeros.data(), zeros.size());
+    blake3_hasher_update(&hasher, kZeros.data(), kZeros.size());
     return finish(hasher);
   }();
   return hash;

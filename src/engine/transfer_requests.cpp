@@ -73,7 +73,7 @@ class Transfer : public Request {
       return Error{Cause::kUnknownInstance,
                    "instance " + std::to_string(request_.instance) + " is not registered"};
     }
-    if (const Status event = check_event(event_); !event) return event;
+    if (Status event = check_event(event_); !event) return event;
     if (!range_) return range_.error();
     return copy::check_block_ids(worker_->geometry, request_.block_ids, range_->count(),
                                  engine_.config().null_block_id);

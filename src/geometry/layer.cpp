@@ -23,7 +23,7 @@ struct Axes {
 };
 
 std::optional<Axes> axes_of(KvFormat format) {
-  constexpr std::size_t none = Axes::kNone;
+  constexpr std::size_t kNone = Axes::kNone;
   switch (format) {
     case KvFormat::kNlXTwoNbBsNhHs:
       return Axes{5, 1, 2, 3, 0, false};
@@ -39,17 +39,17 @@ std::optional<Axes> axes_of(KvFormat format) {
       return Axes{6, 0, 4, 3, 2, false};
     case KvFormat::kNlXNbBsHs:
     case KvFormat::kNlXNbBsvBss:
-      return Axes{3, 0, 1, none, none, true};
+      return Axes{3, 0, 1, kNone, kNone, true};
     case KvFormat::kNlXNbbsOneHs:
-      return Axes{3, 0, 1, none, none, false};
+      return Axes{3, 0, 1, kNone, kNone, false};
     case KvFormat::kNlXNbNhBsCs:
-      return Axes{4, 0, 2, 1, none, true};
+      return Axes{4, 0, 2, 1, kNone, true};
     case KvFormat::kNlXNbBsNhCs:
     case KvFormat::kNlXNbBsNhHs:
-      return Axes{4, 0, 1, 2, none, true};
+      return Axes{4, 0, 1, 2, kNone, true};
     case KvFormat::kTwoXNlXNbbsNhHs:
     case KvFormat::kTwoXNlXNbBsNhHs:
-      return Axes{4, 0, 1, 2, none, false};
+      return Axes{4, 0, 1, 2, kNone, false};
   }
   return std::nullopt;
 }

@@ -41,6 +41,7 @@ std::vector<ObjectGroup> separated(const Geometry& geometry) {
   std::stable_partition(found.begin(), found.end(),
                         [](const auto& entry) { return !entry.second.auxiliary; });
   std::vector<ObjectGroup> groups;
+  groups.reserve(found.size());
   for (auto& [bucket, group] : found) groups.push_back(std::move(group));
   return groups;
 }

@@ -5,6 +5,7 @@ import signal
 import unittest
 
 import torch
+import zmq
 from kvclient import Group, tokens, unique
 from lmcache.integration.vllm.vllm_multi_process_adapter import (
     LMCacheMPSchedulerAdapter,
@@ -54,13 +55,15 @@ class Worker:
 class Deployment:
     """A scheduler and its workers. The steps of a request follow the connector: lookup, poll, retrieve, store in steps, end."""
 
-    def __init__(self, url, context, world_size=1, mla=False, groups=None, blocks=200):
+    def __init__(self, url, world_size=1, mla=False, groups=None, blocks=200):
         self.model = unique("model")
         # Latents of MLA are the same on every rank; other workers have heads of their own.
         self.groups = groups or [Group(0, 2, BLOCK, (None, BLOCK, 64) if mla else (None, 2, BLOCK, 2, 32))]
         strategies = [ParallelStrategy(mla, world_size, rank, world_size, 1, 1) for rank in range(world_size)]
-        self.workers = [Worker(url, context, self.model, s, self.groups, blocks) for s in strategies]
-        self.scheduler = LMCacheMPSchedulerAdapter([url], context, self.model, BLOCK, strategies[0], extra_config=CONFIG)
+        self.contexts = [zmq.Context() for _ in range(world_size + 1)]  # they are processes, outside tests
+        self.workers = [Worker(url, context, self.model, strategy, self.groups, blocks)
+                        for context, strategy in zip(self.contexts, strategies)]
+        self.scheduler = LMCacheMPSchedulerAdapter([url], self.contexts[-1], self.model, BLOCK, strategies[0], extra_config=CONFIG)
 
     def shutdown(self):
         """While the daemon is there: the adapters wait for its answers."""
@@ -70,6 +73,8 @@ class Deployment:
         if self.scheduler is not None:
             self.scheduler.shutdown()
         self.scheduler = None
+        for context in self.contexts:
+            context.destroy(0)
 
     def lookup(self, rid, toks, **more):
         """Hit in tokens, polled once per scheduler step."""
@@ -127,7 +132,7 @@ class Deployment:
 
 class Adapters(ServerCase):
     def deploy(self, **more):
-        deployment = Deployment(self.server.url, self.context, **more)
+        deployment = Deployment(self.server.url, **more)
         self.addCleanup(deployment.shutdown)
         return deployment
 
@@ -257,16 +262,9 @@ class Restart(unittest.TestCase):
     """The daemon goes and comes back under an engine, which must find out, register again and go on."""
 
     def setUp(self):
-        import zmq
-        from server import BINARY
-
-        if not BINARY:
-            self.skipTest("LMCACHE_SERVER_BINARY names no daemon")
-        self.context = zmq.Context()
-        self.addCleanup(self.context.destroy, 0)
         self.server = Server(["--l1-size-gb", "0.25"])
         self.addCleanup(lambda: self.server.discard())
-        self.deployment = Deployment(self.server.url, self.context, world_size=2)
+        self.deployment = Deployment(self.server.url, world_size=2)
         self.addCleanup(self.deployment.shutdown)
 
     def again(self):

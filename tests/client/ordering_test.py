@@ -46,6 +46,23 @@ class Ordering(ServerCase):
             self.assertTrue(wait(retrieve)[1], f"round {round_}")
             self.assertIsNone(wait(unregister))
 
+    def test_a_lookup_sees_what_was_stored_before_it_by_a_worker_registered_while_it_waited(self):
+        """store follows register (same worker), lookup follows store (same request): when it runs, the worker is known."""
+        first = self.engine(16384, [dense(8)]).register()
+        second = self.engine(1024)
+        second.client, second.instance = first.client, first.instance
+        busy = first.send_store(tokens(16384), "busy")  # the worker's next requests wait for it
+        register = second.client.register_kv_cache(second.instance, second.wrappers(), second.model, 1, second.engine_type,
+                                                   second.hints, second.infos)
+        toks = tokens(1024)
+        store, lookup = second.send_store(toks, "r"), second.send_lookup(toks, "r")
+        found = second.client.wait_prefetch_status("r", float(PATIENCE))
+        self.assertTrue(wait(busy)[1])
+        self.assertIsNone(wait(register))
+        self.assertTrue(wait(store)[1])
+        self.assertIsNone(wait(lookup))
+        self.assertEqual(wait(found), 4)
+
     def test_a_whole_request_without_waiting(self):
         engine = self.engine().register()
         toks = tokens(1024)

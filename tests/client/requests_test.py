@@ -308,8 +308,8 @@ class Malformed(ServerCase):
         self.assertIn("register_kv_cache: ", unpack(self.peer.ask("register_kv_cache", *self.good[1])[0]))
 
     def test_unknown_operations(self):
-        for operation in (11, 0, -1, 34, 1 << 40, "no_such_operation", "", b"\xc1", b"\xff\xff", pack(None), pack([1]), pack(24) + b"\0",
-                          pack(2.5)):
+        for operation in (11, 0, -1, 34, 1 << 40, "no_such_operation", "", b"\xc1", b"\xff\xff", pack(None), pack([1]),
+                          pack(24) + b"\0", pack(2.5)):
             with self.subTest(operation):
                 reply = self.peer.ask(operation, pack(1))
                 self.assertEqual(len(reply), 1)

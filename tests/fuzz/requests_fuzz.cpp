@@ -93,6 +93,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     message.close_frame();
   }
   decode(operation, message);
-  wire::find_operation(message.frame(wire::kFirstPayload));
+  const wire::Operation* named = wire::find_operation(message.frame(wire::kFirstPayload));
+  require(named == nullptr || !named->name.empty());
   return 0;
 }

@@ -20,10 +20,7 @@ class Lookup final : public Request {
         key_(std::move(key)) {
     const std::uint64_t tokens = std::min<std::uint64_t>(key_.end, key_.tokens.size());
     const auto chunks = static_cast<std::uint32_t>(tokens / engine_.config().chunk_size);
-    // Without a registered worker there is nothing to hit, and nothing worth hashing for.
-    layouts_ = engine_.instances().layouts(key_.keyspace.model, key_.keyspace.world_size);
-    chain_.emplace(engine_.chains(), key_.request_id, std::move(key_.tokens),
-                   layouts_.empty() ? 0 : chunks);
+    chain_.emplace(engine_.chains(), key_.request_id, std::move(key_.tokens), chunks);
   }
 
   std::vector<OrderKey> keys() const override { return {key_.request_id}; }
@@ -31,9 +28,10 @@ class Lookup final : public Request {
   bool prepare() override { return chain_->step(); }
 
   void run(std::function<void()> finished) override {
-    // Asked again: a worker may have registered since the request arrived, but then it has stored
-    // nothing yet that this could hit.
-    Lease lease = engine_.cache().lookup(key_.keyspace, chain_->hashes(), layouts_);
+    // Asked only now: a worker may have registered, and stored, while this request waited for its
+    // turn.
+    const auto layouts = engine_.instances().layouts(key_.keyspace.model, key_.keyspace.world_size);
+    Lease lease = engine_.cache().lookup(key_.keyspace, chain_->hashes(), layouts);
     const auto hit = chain_->hashes().first(lease.chunks());
     engine_.lookups().put(peer_, key_.request_id, key_.keyspace, hit, std::move(lease),
                           key_.num_kv_readers, Clock::now());
@@ -48,7 +46,6 @@ class Lookup final : public Request {
   net::PeerId peer_;
   Responder responder_;
   wire::Key key_;  // its tokens have moved into chain_
-  std::vector<LayoutPtr> layouts_;
   std::optional<ChainBuilder> chain_;
 };
 

@@ -27,24 +27,21 @@ class Register final : public Request {
 
   std::vector<OrderKey> keys() const override { return {request_.instance}; }
 
+  // The table is settled before the reply is sent: the client's next ping sees it.
   void run(std::function<void()> finished) override {
     auto instance = open();
+    InstancePtr replaced;
     if (instance) {
       warn_if_ambiguous(**instance);
-      obs::log_event(obs::Level::kInfo, "worker registered",
-                     {{"instance", request_.instance},
-                      {"model", request_.model},
-                      {"world_size", request_.world_size},
-                      {"kernel_groups", (*instance)->geometry.kernel_groups.size()},
-                      {"object_groups", (*instance)->geometry.object_groups.size()},
-                      {"tensors", request_.tensors.size()}});
-      const InstancePtr replaced =
-          engine_.instances().put(peer_, std::move(*instance), Clock::now());
+      log(**instance);
+      replaced = engine_.instances().put(peer_, std::move(*instance), Clock::now());
+    }
+    engine_.instances().forget_announced(peer_, request_.instance);
+    if (instance) {
       responder_.none();
     } else {
       responder_.fail(instance.error());
     }
-    engine_.instances().forget_announced(peer_, request_.instance);
     finished();
   }
 
@@ -109,6 +106,16 @@ class Register final : public Request {
     instance->geometry = std::move(*geometry);
     instance->layout = make_layout(instance->geometry);
     return instance;
+  }
+
+  void log(const Instance& instance) const {
+    obs::log_event(obs::Level::kInfo, "worker registered",
+                   {{"instance", instance.id},
+                    {"model", instance.model},
+                    {"world_size", instance.world_size},
+                    {"kernel_groups", instance.geometry.kernel_groups.size()},
+                    {"object_groups", instance.geometry.object_groups.size()},
+                    {"tensors", instance.bases.size()}});
   }
 
   // A lookup names a model, not a worker: with two geometries under one name it reports the longer

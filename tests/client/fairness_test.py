@@ -8,7 +8,7 @@ from lmcache.v1.multiprocess.custom_types import IPCCacheServerKey
 from rawpeer import RawPeer, pack
 from server import PATIENCE, ServerCase
 
-ROUND_TRIPS = 20
+ROUND_TRIPS = 5  # one or two is what a server gives that does one thing at a time; a busy machine leaves hundreds
 
 
 def wait(future):
@@ -62,8 +62,7 @@ class Fairness(ServerCase):
         # A wait behind the store of the same request is answered when its patience ends, not when the store does.
         store = large.send_store(toks, "r")
         impatient = large.client.wait_prefetch_status("r", 0.0)
-        self.assertIsNone(wait(impatient))
-        self.assertFalse(store.query(), "the store should have been under way")
+        self.assertIsNone(wait(impatient), "0 would mean that it came after the store")
         # Nor do others that are content to wait hold up anybody.
         waiters = [large.client.wait_prefetch_status("r", float(PATIENCE)) for _ in range(64)]
         self.assertGreaterEqual(self.rounds_while([store], *small_requests), ROUND_TRIPS)

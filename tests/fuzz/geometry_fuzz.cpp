@@ -12,7 +12,7 @@ namespace {
 using namespace lmcache;
 using fuzz::Input;
 using fuzz::require;
-using Wide = unsigned __int128;
+__extension__ using Wide = unsigned __int128;
 
 constexpr std::array kDtypes{"bfloat16",      "float16", "float32", "uint8",
                              "float8_e4m3fn", "int64",   "odd"};

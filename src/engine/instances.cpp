@@ -102,13 +102,13 @@ bool Instances::ping(net::PeerId peer, wire::InstanceId id, Clock::time_point no
   return false;
 }
 
-std::vector<LayoutPtr> Instances::layouts(const std::string& model,
-                                          std::uint32_t world_size) const {
+std::vector<LayoutPtr> Instances::layouts(const std::string& model, std::uint32_t world_size,
+                                          std::optional<wire::InstanceId> except) const {
   std::vector<LayoutPtr> out;
   const std::lock_guard lock(mutex_);
   for (const auto& [id, entry] : entries_) {
     const Instance& instance = *entry.instance;
-    if (instance.world_size != world_size || instance.model != model) continue;
+    if (instance.world_size != world_size || instance.model != model || id == except) continue;
     const bool known = std::any_of(out.begin(), out.end(), [&](const LayoutPtr& layout) {
       return layout->fingerprint == instance.layout->fingerprint;
     });

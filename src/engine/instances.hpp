@@ -61,9 +61,11 @@ class Instances {
   /// true later, so that it gets the chance to.
   [[nodiscard]] bool ping(net::PeerId peer, wire::InstanceId id, Clock::time_point now);
 
-  /// Layouts (one per fingerprint) that live workers of (model, world size) have registered.
-  [[nodiscard]] std::vector<LayoutPtr> layouts(const std::string& model,
-                                               std::uint32_t world_size) const;
+  /// Layouts (one per fingerprint) that live workers of (model, world size) have registered;
+  /// `except` is left out.
+  [[nodiscard]] std::vector<LayoutPtr> layouts(
+      const std::string& model, std::uint32_t world_size,
+      std::optional<wire::InstanceId> except = std::nullopt) const;
 
   /// Workers silent for too long; returned to be destroyed outside of any lock.
   [[nodiscard]] std::vector<InstancePtr> reap(Clock::time_point silent_before,

@@ -121,7 +121,8 @@ class Register final : public Request {
   // A lookup names a model, not a worker: with two geometries under one name it reports the longer
   // hit, and the other's retrieve fails.
   void warn_if_ambiguous(const Instance& instance) {
-    const auto known = engine_.instances().layouts(instance.model, instance.world_size);
+    const auto known =
+        engine_.instances().layouts(instance.model, instance.world_size, instance.id);
     const bool other = std::any_of(known.begin(), known.end(), [&](const LayoutPtr& layout) {
       return layout->fingerprint != instance.layout->fingerprint;
     });

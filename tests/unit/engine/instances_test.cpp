@@ -81,6 +81,7 @@ TEST_F(InstancesTest, LayoutsAreThoseOfLiveWorkersEachOnce) {
   instances.put(1, worker(3, std::byte{9}), now);
   instances.put(1, worker(4, std::byte{5}, "other"), now);
   EXPECT_EQ(instances.layouts("m", 1).size(), 2u);
+  EXPECT_EQ(instances.layouts("m", 1, 3).size(), 1u);
   EXPECT_EQ(instances.layouts("m", 2).size(), 0u);
   instances.remove(3);
   EXPECT_EQ(instances.layouts("m", 1).size(), 1u);

@@ -152,8 +152,12 @@ BENCHMARK(hash_chunks)->Unit(benchmark::kMillisecond);
 }  // namespace
 }  // namespace lmcache::test
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   lmcache::obs::setup_logging({.level = lmcache::obs::Level::kError});
   benchmark::Initialize(&argc, argv);
   benchmark::RunSpecifiedBenchmarks();
+  return 0;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "lookup_bench: %s\n", error.what());
+  return 1;
 }

@@ -201,6 +201,9 @@ TEST_F(HostilePeer, TakesMoreConnectionsThanAllowed) {
 }
 
 TEST_F(HostilePeer, OutOfDescriptorsTheServerWaitsAndGoesOn) {
+#ifdef LMCACHE_SANITIZED
+  GTEST_SKIP() << "UBSan opens a pipe to check an object's type, which fails here by design";
+#endif
   start();
   RawPeer served{server->port()};
   served.shake_hands();

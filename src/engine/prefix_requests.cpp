@@ -11,13 +11,10 @@
 namespace lmcache::engine {
 namespace {
 
-class Lookup final : public Request {
+class Lookup final : public AnsweredRequest {
  public:
   Lookup(Engine& engine, Arrival arrival, wire::Key key)
-      : engine_(engine),
-        peer_(arrival.peer),
-        responder_(std::move(arrival.responder)),
-        key_(std::move(key)) {
+      : AnsweredRequest(engine, arrival), key_(std::move(key)) {
     const std::uint64_t tokens = std::min<std::uint64_t>(key_.end, key_.tokens.size());
     const auto chunks = static_cast<std::uint32_t>(tokens / engine_.config().chunk_size);
     chain_.emplace(engine_.chains(), key_.request_id, std::move(key_.tokens), chunks);
@@ -39,23 +36,15 @@ class Lookup final : public Request {
     finished();
   }
 
-  void discard() override { responder_.discard(); }
-
  private:
-  Engine& engine_;
-  net::PeerId peer_;
-  Responder responder_;
   wire::Key key_;  // its tokens have moved into chain_
   std::optional<ChainBuilder> chain_;
 };
 
-class Query final : public Request {
+class Query final : public AnsweredRequest {
  public:
   Query(Engine& engine, Arrival arrival, std::string request_id)
-      : engine_(engine),
-        peer_(arrival.peer),
-        responder_(std::move(arrival.responder)),
-        request_id_(std::move(request_id)) {}
+      : AnsweredRequest(engine, arrival), request_id_(std::move(request_id)) {}
 
   std::vector<OrderKey> keys() const override { return {request_id_}; }
 
@@ -64,25 +53,16 @@ class Query final : public Request {
     finished();
   }
 
-  void discard() override { responder_.discard(); }
-
  private:
-  Engine& engine_;
-  net::PeerId peer_;
-  Responder responder_;
   std::string request_id_;
 };
 
 // A lookup's result is there when its turn is over, so waiting for it is waiting for a turn: no
 // thread is held, only a timer for the caller's patience.
-class Wait final : public Request, public std::enable_shared_from_this<Wait> {
+class Wait final : public AnsweredRequest, public std::enable_shared_from_this<Wait> {
  public:
   Wait(Engine& engine, Arrival arrival, wire::WaitRequest request)
-      : engine_(engine),
-        peer_(arrival.peer),
-        responder_(std::move(arrival.responder)),
-        request_(std::move(request)),
-        timer_(engine.threads()) {}
+      : AnsweredRequest(engine, arrival), request_(std::move(request)), timer_(engine.threads()) {}
 
   std::vector<OrderKey> keys() const override { return {request_.request_id}; }
 
@@ -114,22 +94,16 @@ class Wait final : public Request, public std::enable_shared_from_this<Wait> {
     return true;
   }
 
-  Engine& engine_;
-  net::PeerId peer_;
-  Responder responder_;
   wire::WaitRequest request_;
   std::mutex mutex_;  // guards the two below
   boost::asio::steady_timer timer_;
   bool answered_ = false;
 };
 
-class Free final : public Request {
+class Free final : public AnsweredRequest {
  public:
   Free(Engine& engine, Arrival arrival, wire::Key key)
-      : engine_(engine),
-        peer_(arrival.peer),
-        responder_(std::move(arrival.responder)),
-        key_(std::move(key)) {
+      : AnsweredRequest(engine, arrival), key_(std::move(key)) {
     const std::uint64_t chunk = engine_.config().chunk_size;
     const std::uint64_t end = std::min<std::uint64_t>(key_.end, key_.tokens.size());
     last_ = static_cast<std::uint32_t>(end / chunk);
@@ -150,24 +124,16 @@ class Free final : public Request {
     finished();
   }
 
-  void discard() override { responder_.discard(); }
-
  private:
-  Engine& engine_;
-  net::PeerId peer_;
-  Responder responder_;
   wire::Key key_;
   std::uint32_t first_ = 0, last_ = 0;
   std::optional<ChainBuilder> chain_;
 };
 
-class EndSession final : public Request {
+class EndSession final : public AnsweredRequest {
  public:
   EndSession(Engine& engine, Arrival arrival, std::string request_id)
-      : engine_(engine),
-        peer_(arrival.peer),
-        responder_(std::move(arrival.responder)),
-        request_id_(std::move(request_id)) {}
+      : AnsweredRequest(engine, arrival), request_id_(std::move(request_id)) {}
 
   std::vector<OrderKey> keys() const override { return {request_id_}; }
 
@@ -179,50 +145,35 @@ class EndSession final : public Request {
     finished();
   }
 
-  void discard() override { responder_.discard(); }
-
  private:
-  Engine& engine_;
-  net::PeerId peer_;
-  Responder responder_;
   std::string request_id_;
 };
-
-/// Decodes what `decode` gives and makes a T from it, or answers the failure.
-template <class T, class Decoded>
-std::shared_ptr<Request> make(Engine& engine, Arrival arrival, Result<Decoded> decoded) {
-  if (!decoded) {
-    arrival.responder.fail(decoded.error());
-    return nullptr;
-  }
-  return std::make_shared<T>(engine, std::move(arrival), std::move(*decoded));
-}
 
 }  // namespace
 
 std::shared_ptr<Request> make_lookup(Engine& engine, Arrival arrival) {
   auto key = wire::decode_key(arrival.message.frame(wire::kFirstPayload));
-  return make<Lookup>(engine, std::move(arrival), std::move(key));
+  return make_decoded<Lookup>(engine, std::move(arrival), std::move(key));
 }
 
 std::shared_ptr<Request> make_query(Engine& engine, Arrival arrival) {
   auto id = wire::decode_request_id(arrival.message.frame(wire::kFirstPayload));
-  return make<Query>(engine, std::move(arrival), std::move(id));
+  return make_decoded<Query>(engine, std::move(arrival), std::move(id));
 }
 
 std::shared_ptr<Request> make_wait(Engine& engine, Arrival arrival) {
   auto request = wire::decode_wait(arrival.message);
-  return make<Wait>(engine, std::move(arrival), std::move(request));
+  return make_decoded<Wait>(engine, std::move(arrival), std::move(request));
 }
 
 std::shared_ptr<Request> make_free(Engine& engine, Arrival arrival) {
   auto key = wire::decode_key(arrival.message.frame(wire::kFirstPayload));
-  return make<Free>(engine, std::move(arrival), std::move(key));
+  return make_decoded<Free>(engine, std::move(arrival), std::move(key));
 }
 
 std::shared_ptr<Request> make_end_session(Engine& engine, Arrival arrival) {
   auto id = wire::decode_request_id(arrival.message.frame(wire::kFirstPayload));
-  return make<EndSession>(engine, std::move(arrival), std::move(id));
+  return make_decoded<EndSession>(engine, std::move(arrival), std::move(id));
 }
 
 }  // namespace lmcache::engine

@@ -39,6 +39,31 @@ struct Arrival {
   Responder responder;
 };
 
+/// What every request has: whom to answer, and how.
+class AnsweredRequest : public Request {
+ public:
+  /// Takes the responder; the message stays the caller's, whose views may still point into it.
+  AnsweredRequest(Engine& engine, Arrival& arrival)
+      : engine_(engine), peer_(arrival.peer), responder_(std::move(arrival.responder)) {}
+  void discard() override { responder_.discard(); }
+
+ protected:
+  Engine& engine_;
+  net::PeerId peer_;
+  Responder responder_;
+};
+
+/// A T from what its decoder gave, or the decoder's failure answered.
+template <class T, class Decoded>
+[[nodiscard]] std::shared_ptr<Request> make_decoded(Engine& engine, Arrival arrival,
+                                                    Result<Decoded> decoded) {
+  if (!decoded) {
+    arrival.responder.fail(decoded.error());
+    return nullptr;
+  }
+  return std::make_shared<T>(engine, std::move(arrival), std::move(*decoded));
+}
+
 /// Decodes a served operation other than those the dispatcher answers at once. nullptr: it has been
 /// answered (malformed, or nothing was left to do).
 [[nodiscard]] std::shared_ptr<Request> make_request(Engine& engine,

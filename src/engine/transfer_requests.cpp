@@ -46,12 +46,10 @@ Result<ChunkRange> chunk_range(const wire::Key& key, std::uint32_t chunk_tokens)
 
 /// What store and retrieve have in common: the key's range and chain, the worker, the reply.
 template <class Decoded>
-class Transfer : public Request {
+class Transfer : public AnsweredRequest {
  public:
   Transfer(Engine& engine, Arrival arrival, Decoded request)
-      : engine_(engine),
-        peer_(arrival.peer),
-        responder_(std::move(arrival.responder)),
+      : AnsweredRequest(engine, arrival),
         event_(request.event.begin(), request.event.end()),
         request_(std::move(request)),
         range_(chunk_range(request_.key, engine.config().chunk_size)) {
@@ -63,7 +61,6 @@ class Transfer : public Request {
     return {request_.instance, request_.key.request_id};
   }
   bool prepare() override { return chain_->step(); }
-  void discard() override { responder_.discard(); }
 
  protected:
   /// Everything that can be wrong with the request itself; on success the worker is in worker_.
@@ -79,9 +76,16 @@ class Transfer : public Request {
                                  engine_.config().null_block_id);
   }
 
-  void fail(const Error& error) {
-    // An event belongs to a device; where the worker is unknown there is none.
-    responder_.fail(error, worker_ ? wire::ByteView{event_} : wire::ByteView{});
+  /// Answers and ends the turn.
+  void end(const Status& status) {
+    if (status) {
+      responder_.transfer(event_, true);
+    } else {
+      // An event belongs to a device; where the worker is unknown there is none.
+      responder_.fail(status.error(), worker_ ? wire::ByteView{event_} : wire::ByteView{});
+    }
+    worker_.reset();
+    std::exchange(finished_, nullptr)();
   }
 
   [[nodiscard]] std::uint32_t rank() const { return *request_.key.worker_id; }
@@ -104,14 +108,12 @@ class Transfer : public Request {
     return job;
   }
 
-  Engine& engine_;
-  net::PeerId peer_;
-  Responder responder_;
   wire::Bytes event_;
   Decoded request_;  // its tokens have moved into chain_, its views are not used
   Result<ChunkRange> range_;
   std::optional<ChainBuilder> chain_;
   InstancePtr worker_;
+  std::function<void()> finished_;
 };
 
 class Store final : public Transfer<wire::StoreRequest>,
@@ -158,18 +160,7 @@ class Store final : public Transfer<wire::StoreRequest>,
     end(status);
   }
 
-  void end(const Status& status) {
-    if (status) {
-      responder_.transfer(event_, true);
-    } else {
-      fail(status.error());
-    }
-    worker_.reset();
-    std::exchange(finished_, nullptr)();
-  }
-
   StoreTicket ticket_;
-  std::function<void()> finished_;
 };
 
 class Retrieve final : public Transfer<wire::RetrieveRequest>,
@@ -196,7 +187,7 @@ class Retrieve final : public Transfer<wire::RetrieveRequest>,
     if (!pins) return end(pins.error());
     pins_ = std::move(*pins);
     auto job = plan(copy::Direction::kRetrieve, pins_.objects(), request_.skip_first_n_tokens);
-    job.done = [self = shared_from_this()](const Status& status) { self->end(status); };
+    job.done = [self = shared_from_this()](const Status& status) { self->copied(status); };
     engine_.copier().submit(std::move(job));
   }
 
@@ -210,40 +201,24 @@ class Retrieve final : public Transfer<wire::RetrieveRequest>,
     static_cast<void>(spent);  // nothing was leased: nothing to spend
   }
 
-  void end(const Status& status) {
+  void copied(const Status& status) {
     pins_ = ReadPins{};
-    if (status) {
-      responder_.transfer(event_, true);
-    } else {
-      fail(status.error());
-    }
-    worker_.reset();
-    std::exchange(finished_, nullptr)();
+    end(status);
   }
 
   ReadPins pins_;
-  std::function<void()> finished_;
 };
-
-template <class T, class Decoded>
-std::shared_ptr<Request> make_transfer(Engine& engine, Arrival arrival, Result<Decoded> decoded) {
-  if (!decoded) {
-    arrival.responder.fail(decoded.error());
-    return nullptr;
-  }
-  return std::make_shared<T>(engine, std::move(arrival), std::move(*decoded));
-}
 
 }  // namespace
 
 std::shared_ptr<Request> make_store(Engine& engine, Arrival arrival) {
   auto request = wire::decode_store(arrival.message);
-  return make_transfer<Store>(engine, std::move(arrival), std::move(request));
+  return make_decoded<Store>(engine, std::move(arrival), std::move(request));
 }
 
 std::shared_ptr<Request> make_retrieve(Engine& engine, Arrival arrival) {
   auto request = wire::decode_retrieve(arrival.message);
-  return make_transfer<Retrieve>(engine, std::move(arrival), std::move(request));
+  return make_decoded<Retrieve>(engine, std::move(arrival), std::move(request));
 }
 
 }  // namespace lmcache::engine

@@ -17,13 +17,10 @@ LayoutPtr make_layout(const Geometry& geometry) {
   return layout;
 }
 
-class Register final : public Request {
+class Register final : public AnsweredRequest {
  public:
   Register(Engine& engine, Arrival arrival, wire::RegisterRequest request)
-      : engine_(engine),
-        peer_(arrival.peer),
-        responder_(std::move(arrival.responder)),
-        request_(std::move(request)) {}
+      : AnsweredRequest(engine, arrival), request_(std::move(request)) {}
 
   std::vector<OrderKey> keys() const override { return {request_.instance}; }
 
@@ -44,8 +41,6 @@ class Register final : public Request {
     }
     finished();
   }
-
-  void discard() override { responder_.discard(); }
 
  private:
   // The memory behind a tensor, mapped; its true size is the limit of the view whatever the
@@ -133,16 +128,13 @@ class Register final : public Request {
                    {{"model", instance.model}, {"world_size", instance.world_size}});
   }
 
-  Engine& engine_;
-  net::PeerId peer_;
-  Responder responder_;
   wire::RegisterRequest request_;
 };
 
-class Unregister final : public Request {
+class Unregister final : public AnsweredRequest {
  public:
   Unregister(Engine& engine, Arrival arrival, wire::InstanceId instance)
-      : engine_(engine), responder_(std::move(arrival.responder)), instance_(instance) {}
+      : AnsweredRequest(engine, arrival), instance_(instance) {}
 
   std::vector<OrderKey> keys() const override { return {instance_}; }
 
@@ -155,18 +147,14 @@ class Unregister final : public Request {
     finished();
   }
 
-  void discard() override { responder_.discard(); }
-
  private:
-  Engine& engine_;
-  Responder responder_;
   wire::InstanceId instance_;
 };
 
-class Clear final : public Request {
+class Clear final : public AnsweredRequest {
  public:
   Clear(Engine& engine, Arrival arrival, bool force)
-      : engine_(engine), responder_(std::move(arrival.responder)), force_(force) {}
+      : AnsweredRequest(engine, arrival), force_(force) {}
 
   std::vector<OrderKey> keys() const override { return {}; }
 
@@ -177,11 +165,7 @@ class Clear final : public Request {
     finished();
   }
 
-  void discard() override { responder_.discard(); }
-
  private:
-  Engine& engine_;
-  Responder responder_;
   bool force_;
 };
 
@@ -190,22 +174,16 @@ class Clear final : public Request {
 std::shared_ptr<Request> make_register(Engine& engine, Arrival arrival) {
   auto request = wire::decode_register(arrival.message);
   if (!request) {
-    if (const auto id = wire::decode_instance(arrival.message.frame(wire::kFirstPayload))) {
-      engine.instances().forget_announced(arrival.peer, *id);
-    }
-    arrival.responder.fail(request.error());
-    return nullptr;
+    // Announced when it arrived, though it will never be.
+    const auto id = wire::decode_instance(arrival.message.frame(wire::kFirstPayload));
+    if (id) engine.instances().forget_announced(arrival.peer, *id);
   }
-  return std::make_shared<Register>(engine, std::move(arrival), std::move(*request));
+  return make_decoded<Register>(engine, std::move(arrival), std::move(request));
 }
 
 std::shared_ptr<Request> make_unregister(Engine& engine, Arrival arrival) {
-  const auto instance = wire::decode_instance(arrival.message.frame(wire::kFirstPayload));
-  if (!instance) {
-    arrival.responder.fail(instance.error());
-    return nullptr;
-  }
-  return std::make_shared<Unregister>(engine, std::move(arrival), *instance);
+  auto instance = wire::decode_instance(arrival.message.frame(wire::kFirstPayload));
+  return make_decoded<Unregister>(engine, std::move(arrival), std::move(instance));
 }
 
 std::shared_ptr<Request> acknowledge_allocation(Arrival arrival) {
@@ -219,12 +197,8 @@ std::shared_ptr<Request> acknowledge_allocation(Arrival arrival) {
 }
 
 std::shared_ptr<Request> make_clear(Engine& engine, Arrival arrival) {
-  const auto force = wire::decode_bool(arrival.message.frame(wire::kFirstPayload));
-  if (!force) {
-    arrival.responder.fail(force.error());
-    return nullptr;
-  }
-  return std::make_shared<Clear>(engine, std::move(arrival), *force);
+  auto force = wire::decode_bool(arrival.message.frame(wire::kFirstPayload));
+  return make_decoded<Clear>(engine, std::move(arrival), std::move(force));
 }
 
 }  // namespace lmcache::engine

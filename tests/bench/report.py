@@ -90,9 +90,12 @@ class Bench:
             return contextlib.nullcontext()
         port = free_port()
         env = dict(os.environ, LMCACHE_TRACK_USAGE="false", LMCACHE_DISABLE_BANNER="1")
-        process = Process([os.path.join(CLIENT, "lmcache"), "server", "--host", "127.0.0.1", "--port",
-                           str(port), "--http-port", str(free_port()), "--l1-size-gb", "2",
-                           "--eviction-policy", "LRU", "--separate-object-groups"],
+        # Not the environment's own script, which names the folder that it was first made in.
+        start = "import sys; from lmcache.cli.main import main; sys.exit(main())"
+        process = Process([os.path.join(CLIENT, "python"), "-c", start, "server", "--host",
+                           "127.0.0.1", "--port", str(port), "--http-port", str(free_port()),
+                           "--l1-size-gb", "2", "--eviction-policy", "LRU",
+                           "--separate-object-groups"],
                           r"cache server is running on (\S+)", env=env)
         process.url = f"tcp://127.0.0.1:{port}"
         return process

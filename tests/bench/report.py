@@ -1,6 +1,5 @@
 """Runs the benchmarks of a build folder and prints their tables; see run.sh."""
 import argparse
-import contextlib
 import json
 import os
 import re
@@ -85,9 +84,7 @@ class Bench:
         return process
 
     def peer(self):
-        """The published server, or nothing when it was not asked for."""
-        if not self.options.peer:
-            return contextlib.nullcontext()
+        """The published server."""
         port = free_port()
         env = dict(os.environ, LMCACHE_TRACK_USAGE="false", LMCACHE_DISABLE_BANNER="1")
         # Not the environment's own script, which names the folder that it was first made in.
@@ -113,41 +110,56 @@ class Bench:
     def row(self, what, ours, floor, ratio, target, met, peer="", peer_ratio=""):
         self.rows.append((what, ours, floor, ratio, target, "yes" if met else "NO", peer, peer_ratio))
 
-    def against_floor(self, what, results, metric, unit, digits, at_most=None, at_least=None):
-        """A row of a metric that ours, the floor and perhaps the peer have; ratios per round."""
-        of = lambda name: results.get(f"{name}.{metric}")
-        ratios = lambda name: median([a / b for a, b in zip(of(name), of("floor"))])
-        show = lambda name: f"{median(of(name)):,.{digits}f} {unit}" if of(name) else ""
-        ratio = ratios("ours")
+    def side_by_side(self, prefix, *command):
+        """Ours against the floor; then, by itself so as not to disturb them, the published server
+        against the floor. The second result is empty when that was not asked for."""
+        with self.echo() as floor:
+            with self.server(1) as ours:
+                results = self.run(*command, f"ours={ours.url}", f"floor={floor.url}")
+            self.keep(prefix, results)
+            peer_results = {}
+            if self.options.peer:
+                with self.peer() as peer:
+                    peer_results = self.run(*command, f"peer={peer.url}", f"floor={floor.url}")
+                self.keep(f"{prefix}.with_peer", peer_results)
+        return results, peer_results
+
+    def against_floor(self, what, measured, metric, unit, digits, at_most=None, at_least=None):
+        """A row of a metric of side_by_side(); ratios are of one round, their median counts."""
+        ours, peer = measured
+
+        def ratio_of(results, name):
+            return median([a / b for a, b in zip(results[f"{name}.{metric}"],
+                                                 results[f"floor.{metric}"])])
+
+        def show(results, name):
+            return f"{median(results[f'{name}.{metric}']):,.{digits}f} {unit}"
+
+        ratio = ratio_of(ours, "ours")
+        target, met = "none", True
         if at_most is not None:
             target, met = f"at most {at_most}", ratio <= at_most
         elif at_least is not None:
             target, met = f"at least {at_least}", ratio >= at_least
-        else:
-            target, met = "none", True
-        self.row(what, show("ours"), show("floor"), f"{ratio:.2f}", target, met, show("peer"),
-                 f"{ratios('peer'):.2f}" if of("peer") else "")
+        self.row(what, show(ours, "ours"), show(ours, "floor"), f"{ratio:.2f}", target, met,
+                 show(peer, "peer") if peer else "", f"{ratio_of(peer, 'peer'):.2f}" if peer else "")
 
     def rpc(self):
         rounds, trips = (5, 2000) if self.options.quick else (25, 5000)
-        with self.server(1) as ours, self.echo() as floor, self.peer() as peer:
-            names = [f"ours={ours.url}", f"floor={floor.url}"] + ([f"peer={peer.url}"] if peer else [])
-            results = self.run(self.tool("rpc_bench"), rounds, trips, *names)
-            self.keep("rpc", results)
-            self.against_floor("noop round trip, p50", results, "noop_p50_us", "us", 1, at_most=1.0)
-            self.against_floor("noop round trip, p99", results, "noop_p99_us", "us", 1)
-            self.against_floor("noop, 64 in flight", results, "bare_noop_per_s", "/s", 0, at_least=1.5)
-            self.against_floor("- the same from one libzmq DEALER", results, "noop_per_s", "/s", 0)
+        measured = self.side_by_side("rpc", self.tool("rpc_bench"), rounds, trips)
+        self.against_floor("noop round trip, p50", measured, "noop_p50_us", "us", 1, at_most=1.0)
+        self.against_floor("noop round trip, p99", measured, "noop_p99_us", "us", 1)
+        self.against_floor("noop, 64 in flight", measured, "bare_noop_per_s", "/s", 0, at_least=1.5)
+        self.against_floor("- the same from one libzmq DEALER", measured, "noop_per_s", "/s", 0)
 
     def sequence(self):
         rounds = 10 if self.options.quick else 60
-        with self.server(1) as ours, self.echo() as floor, self.peer() as peer:
-            names = [f"ours={ours.url}", f"floor={floor.url}"] + ([f"peer={peer.url}"] if peer else [])
-            results = self.run(os.path.join(CLIENT, "python"),
-                               os.path.join(HERE, "sequence_bench.py"), rounds, *names)
-            self.keep("sequence", results)
-            self.against_floor("lookup, wait, free, end_session of a hit of 131,072 tokens", results,
-                               "sequence_ms", "ms", 2, at_most=1.4)
+        measured = self.side_by_side("sequence", os.path.join(CLIENT, "python"),
+                                     os.path.join(HERE, "sequence_bench.py"), rounds)
+        self.against_floor("lookup, wait, free, end_session of a hit of 131,072 tokens", measured,
+                           "sequence_ms", "ms", 2, at_most=1.4)
+        for call in ("lookup", "wait", "free", "end"):
+            self.against_floor(f"- of these: {call}", measured, f"{call}_ms", "ms", 2)
 
     def lookup(self):
         repetitions = 3 if self.options.quick else 9
@@ -178,7 +190,7 @@ class Bench:
         peer = {}
         if self.options.peer and layout == "dense":
             with self.peer() as published:
-                peer = self.run(self.tool("transfer_bench"), published.url, layout, 7, 2 * GIB)
+                peer = self.run(self.tool("transfer_bench"), published.url, layout, 7, GIB, "clear")
             self.keep(f"transfer.{layout}.peer", peer)
 
         def share(of, which):

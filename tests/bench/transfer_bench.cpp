@@ -1,7 +1,8 @@
 // Store and retrieve over the wire against one thread's memcpy of as many bytes, in turn.
 //
 // The pool is filled once before rates are taken (those stores, into pages that the kernel has to
-// give and clear, are reported apart), so every measured store evicts as much as it stores.
+// give and clear, are reported apart), so every measured store evicts as much as it stores. With
+// "clear" the cache is emptied before each store instead, for a server that does not make room.
 #include <cstdlib>
 #include <cstring>
 #include <exception>
@@ -36,7 +37,8 @@ class Memcpy {
 
 class Load {
  public:
-  Load(const std::string& url, KvEngine& engine) : dealer_(url), engine_(engine) {
+  Load(const std::string& url, KvEngine& engine, bool clear)
+      : dealer_(url), engine_(engine), clear_(clear) {
     if (dealer_.call(wire::Op::kRegisterKvCache, engine_.registration(kInstance)).size() != 2) {
       throw std::runtime_error("registration failed");
     }
@@ -47,6 +49,7 @@ class Load {
 
   /// GB/s of a store of a new sequence.
   double store() {
+    if (clear_) dealer_.call(wire::Op::kClear, {test::Pack().boolean(true)});
     key_.tokens = test::tokens_from(++sequence_, engine_.tokens());
     key_.end = static_cast<std::int64_t>(engine_.tokens());
     return transfer(wire::Op::kStore, engine_.stored_bytes());
@@ -97,13 +100,14 @@ class Load {
 
   Dealer dealer_;
   KvEngine& engine_;
+  bool clear_;
   test::KeySpec key_;
   std::uint32_t sequence_ = 0;
 };
 
 int run(int argc, char** argv) {
-  if (argc != 5) {
-    std::fprintf(stderr, "usage: transfer_bench URL dense|deepseek ROUNDS POOL_BYTES\n");
+  if (argc != 5 && argc != 6) {
+    std::fprintf(stderr, "usage: transfer_bench URL dense|deepseek ROUNDS POOL_BYTES [clear]\n");
     return 2;
   }
   const bool dense = std::string_view(argv[2]) == "dense";
@@ -111,11 +115,13 @@ int run(int argc, char** argv) {
   const auto pool_bytes = std::strtoull(argv[4], nullptr, 10);
   KvEngine engine = dense ? KvEngine("dense", dense_bf16, false, 8)
                           : KvEngine("deepseek", test::deepseek_v4, true, 16);
-  Load load(argv[1], engine);
+  const bool clear = argc == 6;
+  Load load(argv[1], engine, clear);
   Results results;
   for (std::uint64_t stored = 0; stored < pool_bytes * 5 / 4; stored += engine.stored_bytes()) {
     const double rate = load.store();
-    if (stored + engine.stored_bytes() < pool_bytes * 3 / 4) results.add("cold_store_gbs", rate);
+    const bool cold = clear ? stored == 0 : stored + engine.stored_bytes() < pool_bytes * 3 / 4;
+    if (cold) results.add("cold_store_gbs", rate);
   }
   if (dense) {
     engine.zero();

@@ -8,7 +8,7 @@ readonly client_version=0.5.6
 readonly venv=${XDG_CACHE_HOME:-$HOME/.cache}/lmcached/client-$client_version
 readonly logs=$PWD/build/logs
 readonly acceptance=../shared/acceptance/accept.py
-readonly fuzz_seconds=20
+readonly fuzz_seconds=15
 export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:check_initialization_order=1
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
@@ -79,12 +79,13 @@ sanitized() {
 
 stage_asan() { sanitized asan; }
 
-# Targets are named x_fuzz; their seeds, if any, are in tests/fuzz/corpus/x and are only read.
+# Targets are named fuzz_x; their seeds, if any, are in tests/fuzz/corpus/x and are only read.
 stage_fuzz() {
   local target name found ran=0 seeds
-  for target in build/asan/tests/fuzz/*_fuzz; do
+  for target in build/asan/tests/fuzz/fuzz_*; do
     [ -x "$target" ] || continue
-    name=$(basename "$target" _fuzz)
+    name=$(basename "$target")
+    name=${name#fuzz_}
     seeds=()
     [ -d "tests/fuzz/corpus/$name" ] && seeds=("tests/fuzz/corpus/$name")
     found=$(mktemp -d)

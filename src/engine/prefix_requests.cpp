@@ -17,7 +17,7 @@ class Lookup final : public AnsweredRequest {
       : AnsweredRequest(engine, arrival), key_(std::move(key)) {
     const std::uint64_t tokens = std::min<std::uint64_t>(key_.end, key_.tokens.size());
     const auto chunks = static_cast<std::uint32_t>(tokens / engine_.config().chunk_size);
-    chain_.emplace(engine_.chains(), key_.request_id, std::move(key_.tokens), chunks);
+    chain_.emplace(engine_.chains(), std::move(key_.tokens), chunks);
   }
 
   std::vector<OrderKey> keys() const override { return {key_.request_id}; }
@@ -109,8 +109,7 @@ class Free final : public AnsweredRequest {
     last_ = static_cast<std::uint32_t>(end / chunk);
     first_ = static_cast<std::uint32_t>(
         std::min<std::uint64_t>((key_.start + chunk - 1) / chunk, last_));
-    chain_.emplace(engine_.chains(), key_.request_id, std::move(key_.tokens),
-                   first_ < last_ ? last_ : 0);
+    chain_.emplace(engine_.chains(), std::move(key_.tokens), first_ < last_ ? last_ : 0);
   }
 
   std::vector<OrderKey> keys() const override { return {key_.request_id}; }
@@ -140,7 +139,6 @@ class EndSession final : public AnsweredRequest {
   void run(std::function<void()> finished) override {
     for (const auto& ended : engine_.lookups().end(peer_, request_id_))
       engine_.cache().touch(ended.keyspace, ended.hashes);
-    engine_.chains().forget(request_id_);
     responder_.none();
     finished();
   }

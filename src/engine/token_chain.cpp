@@ -6,6 +6,7 @@ extern "C" {
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 
 namespace lmcache::engine {
@@ -41,19 +42,10 @@ ChunkHash hash_chunk(const ChunkHash& previous, std::span<const std::uint32_t> b
   return finish(hasher);
 }
 
-ChainBuilder::ChainBuilder(TokenChains& chains, std::string request_id, wire::TokenIds tokens,
-                           std::uint32_t chunks)
-    : chains_(&chains), request_id_(std::move(request_id)), chunks_(chunks) {
-  const std::size_t chunk = chains.chunk_tokens();
-  tokens.resize(std::size_t{chunks} * chunk);
-  ChainPtr known = chains.find(request_id_);
-  std::size_t same = 0;  // leading chunks whose tokens agree
-  if (known) {
-    const std::size_t n = std::min(tokens.size(), known->tokens.size());
-    const auto differs = std::mismatch(
-        tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(n), known->tokens.begin());
-    same = static_cast<std::size_t>(differs.first - tokens.begin()) / chunk;
-  }
+ChainBuilder::ChainBuilder(TokenChains& chains, wire::TokenIds tokens, std::uint32_t chunks)
+    : chains_(&chains), chunks_(chunks) {
+  tokens.resize(std::size_t{chunks} * chains.chunk_tokens());
+  auto [known, same] = chains.find(tokens);
   if (known && same == chunks) {
     chain_ = std::move(known);
     return;
@@ -61,9 +53,10 @@ ChainBuilder::ChainBuilder(TokenChains& chains, std::string request_id, wire::To
   growing_ = std::make_shared<TokenChain>();
   growing_->tokens = std::move(tokens);
   growing_->hashes.reserve(chunks);
-  if (known)
-    growing_->hashes.assign(known->hashes.begin(),
-                            known->hashes.begin() + static_cast<std::ptrdiff_t>(same));
+  if (!known) return;
+  const auto shared = known->hashes.begin() + static_cast<std::ptrdiff_t>(same);
+  growing_->hashes.assign(known->hashes.begin(), shared);
+  if (shared == known->hashes.end()) extended_ = std::move(known);
 }
 
 bool ChainBuilder::step() {
@@ -79,44 +72,87 @@ bool ChainBuilder::step() {
   }
   if (hashes.size() < chunks_) return false;
   chain_ = std::move(growing_);
-  if (chunks_ > 0) chains_->put(request_id_, chain_);
+  if (chunks_ > 0) chains_->put(chain_, extended_);
   return true;
 }
 
-std::uint64_t TokenChains::bytes_of(const Entry& entry) {
-  return entry.request_id.size() + entry.chain->tokens.capacity() * sizeof(std::uint32_t) +
-         entry.chain->hashes.capacity() * sizeof(ChunkHash) + sizeof(Entry);
+// Fingerprints of chunk and position, the last chunk's first, then from the highest power of two
+// down.
+std::vector<std::uint64_t> TokenChains::marks_of(const wire::TokenIds& tokens) const {
+  const std::size_t chunks = tokens.size() / chunk_tokens_;
+  std::vector<std::uint64_t> marks;
+  if (chunks == 0) return marks;
+  const auto mark = [&](std::size_t chunk) {
+    std::uint64_t fingerprint = chunk;
+    for (const std::uint32_t token :
+         std::span{tokens}.subspan(chunk * chunk_tokens_, chunk_tokens_)) {
+      fingerprint = (fingerprint ^ token) * 0x9e3779b97f4a7c15u;
+      fingerprint ^= fingerprint >> 32;
+    }
+    marks.push_back(fingerprint);
+  };
+  mark(chunks - 1);
+  for (std::size_t power = std::bit_floor(chunks); power > 0; power /= 2) mark(power - 1);
+  return marks;
 }
 
-ChainPtr TokenChains::find(const std::string& request_id) {
+std::uint64_t TokenChains::bytes_of(const Entry& entry) {
+  return entry.chain->tokens.capacity() * sizeof(std::uint32_t) +
+         entry.chain->hashes.capacity() * sizeof(ChunkHash) +
+         entry.marks.capacity() * sizeof(std::uint64_t) + sizeof(Entry);
+}
+
+ChainPtr TokenChains::marked(std::uint64_t mark) {
   const std::lock_guard lock(mutex_);
-  const auto found = by_request_.find(request_id);
-  if (found == by_request_.end()) return nullptr;
+  const auto found = by_mark_.find(mark);
+  if (found == by_mark_.end()) return nullptr;
   order_.splice(order_.begin(), order_, found->second);
   order_.front().last_used = Clock::now();
   return order_.front().chain;
 }
 
-void TokenChains::put(const std::string& request_id, ChainPtr chain) {
+TokenChains::Known TokenChains::find(const wire::TokenIds& tokens) {
+  Known best;
+  ChainPtr rejected;  // neighbouring marks often name the same chain
+  for (const std::uint64_t mark : marks_of(tokens)) {
+    ChainPtr chain = marked(mark);
+    if (!chain || chain == rejected || chain == best.chain) continue;
+    const auto n = static_cast<std::ptrdiff_t>(std::min(tokens.size(), chain->tokens.size()));
+    const auto differs = std::mismatch(tokens.begin(), tokens.begin() + n, chain->tokens.begin());
+    const std::size_t same =
+        static_cast<std::size_t>(differs.first - tokens.begin()) / chunk_tokens_;
+    if (same > best.chunks) {
+      best = {std::move(chain), same};
+    } else {
+      rejected = std::move(chain);
+    }
+  }
+  return best;
+}
+
+void TokenChains::put(ChainPtr chain, const ChainPtr& extended) {
+  Entry entry{std::move(chain), {}, Clock::now()};
+  entry.marks = marks_of(entry.chain->tokens);
+  const std::uint64_t last_mark = extended ? marks_of(extended->tokens).front() : 0;
   const std::lock_guard lock(mutex_);
-  if (const auto found = by_request_.find(request_id); found != by_request_.end())
-    erase(found->second);
-  order_.push_front({request_id, std::move(chain), Clock::now()});
-  by_request_[request_id] = order_.begin();
+  if (extended) {
+    const auto old = by_mark_.find(last_mark);
+    if (old != by_mark_.end() && old->second->chain == extended) erase(old->second);
+  }
+  order_.push_front(std::move(entry));
+  for (const std::uint64_t mark : order_.front().marks) by_mark_[mark] = order_.begin();
   bytes_ += bytes_of(order_.front());
   while (bytes_ > bytes_max_ && !order_.empty()) erase(std::prev(order_.end()));
 }
 
 void TokenChains::erase(Order::iterator entry) {
   bytes_ -= bytes_of(*entry);
-  by_request_.erase(entry->request_id);
+  for (const std::uint64_t mark : entry->marks) {
+    if (const auto found = by_mark_.find(mark); found != by_mark_.end() && found->second == entry) {
+      by_mark_.erase(found);
+    }
+  }
   order_.erase(entry);
-}
-
-void TokenChains::forget(const std::string& request_id) {
-  const std::lock_guard lock(mutex_);
-  if (const auto found = by_request_.find(request_id); found != by_request_.end())
-    erase(found->second);
 }
 
 void TokenChains::expire(Clock::time_point before) {

@@ -1,11 +1,15 @@
-// Chunk hashes of token sequences, computed once per request and reused by every later call that
-// carries the same tokens.
+// Chunk hashes of token sequences, computed once and reused by every later call that carries the
+// same tokens.
 //
 // The whole token list travels with each call (lookup, each worker's retrieve and stores, frees),
-// so a 128k-token request would be hashed dozens of times. Instead the last sequence seen under a
-// request id is kept: a call whose tokens agree with it (compared, not trusted: an id says nothing
-// about content) takes its hashes and only hashes what is new. Entries are dropped by age and by a
-// total of bytes; dropping costs a re-hash, never correctness.
+// so a 128k-token request would be hashed dozens of times, and once more for each turn of its
+// conversation. Instead the sequences seen last are kept and found again by content: each is marked
+// at chunks 0, 1, 3, 7, ... and its last by a cheap fingerprint of that chunk's tokens. A new list
+// is looked up from its last mark to its first; of the sequences found, the one that agrees
+// furthest (compared token by token, a fingerprint proves nothing) gives the hashes of all they
+// share, and only the rest is hashed. Neither request ids nor tenants matter: a hash depends on the
+// tokens alone. Sequences are dropped by age and by a total of bytes; dropping costs a re-hash,
+// never correctness.
 #pragma once
 
 #include "wire/requests.hpp"
@@ -46,8 +50,7 @@ class TokenChains;
 class ChainBuilder {
  public:
   /// The first `chunks` chunks of `tokens`, which must hold that many.
-  ChainBuilder(TokenChains& chains, std::string request_id, wire::TokenIds tokens,
-               std::uint32_t chunks);
+  ChainBuilder(TokenChains& chains, wire::TokenIds tokens, std::uint32_t chunks);
   /// Hashes on; true when complete. About a millisecond a call.
   [[nodiscard]] bool step();
   /// After step() returned true. Valid as long as the builder.
@@ -57,10 +60,10 @@ class ChainBuilder {
 
  private:
   TokenChains* chains_;
-  std::string request_id_;
   std::uint32_t chunks_;
   ChainPtr chain_;  ///< set when complete
   std::shared_ptr<TokenChain> growing_;
+  ChainPtr extended_;  ///< the known chain that growing_ continues to its end, if it does
 };
 
 class TokenChains {
@@ -69,7 +72,6 @@ class TokenChains {
       : chunk_tokens_(chunk_tokens), bytes_max_(bytes_max) {}
 
   [[nodiscard]] std::uint32_t chunk_tokens() const noexcept { return chunk_tokens_; }
-  void forget(const std::string& request_id);
   /// Drops what was not used since `before`.
   void expire(Clock::time_point before);
   [[nodiscard]] std::size_t size() const;
@@ -78,22 +80,31 @@ class TokenChains {
  private:
   friend class ChainBuilder;
   struct Entry {
-    std::string request_id;
     ChainPtr chain;
+    std::vector<std::uint64_t> marks;
     Clock::time_point last_used;
   };
   using Order = std::list<Entry>;  // most recently used first
 
-  [[nodiscard]] ChainPtr find(const std::string& request_id);
-  void put(const std::string& request_id, ChainPtr chain);
+  /// A known chain and how many leading chunks of `tokens` it shares; nullptr and 0 if there is
+  /// none.
+  struct Known {
+    ChainPtr chain;
+    std::size_t chunks = 0;
+  };
+  [[nodiscard]] Known find(const wire::TokenIds& tokens);
+  [[nodiscard]] ChainPtr marked(std::uint64_t mark);
+  /// Adds a chain; `extended`, which it contains, has become superfluous.
+  void put(ChainPtr chain, const ChainPtr& extended);
   void erase(Order::iterator entry);
+  [[nodiscard]] std::vector<std::uint64_t> marks_of(const wire::TokenIds& tokens) const;
   static std::uint64_t bytes_of(const Entry& entry);
 
   const std::uint32_t chunk_tokens_;
   const std::uint64_t bytes_max_;
   mutable std::mutex mutex_;  // guards everything below
   Order order_;
-  std::unordered_map<std::string, Order::iterator> by_request_;
+  std::unordered_map<std::uint64_t, Order::iterator> by_mark_;  // the latest chain with that mark
   std::uint64_t bytes_ = 0;
 };
 

@@ -53,8 +53,7 @@ class Transfer : public AnsweredRequest {
         event_(request.event.begin(), request.event.end()),
         request_(std::move(request)),
         range_(chunk_range(request_.key, engine.config().chunk_size)) {
-    chain_.emplace(engine_.chains(), request_.key.request_id, std::move(request_.key.tokens),
-                   range_ ? range_->last : 0);
+    chain_.emplace(engine_.chains(), std::move(request_.key.tokens), range_ ? range_->last : 0);
   }
 
   std::vector<OrderKey> keys() const override {

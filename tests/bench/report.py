@@ -108,7 +108,8 @@ class Bench:
         self.results.update({f"{prefix}.{name}": values for name, values in results.items()})
 
     def row(self, what, ours, floor, ratio, target, met, peer="", peer_ratio=""):
-        self.rows.append((what, ours, floor, ratio, target, "yes" if met else "NO", peer, peer_ratio))
+        verdict = "" if target == "none" else "yes" if met else "**no**"
+        self.rows.append((what, ours, floor, ratio, target, verdict, peer, peer_ratio))
 
     def side_by_side(self, prefix, *command):
         """Ours against the floor; then, by itself so as not to disturb them, the published server

@@ -91,6 +91,10 @@ class Stored {
     return elapsed;
   }
 
+  void forget_hashes() {
+    harness_.engine().chains().expire(engine::Clock::now() + std::chrono::hours(1));
+  }
+
   [[nodiscard]] const KeySpec& key() const { return key_; }
 
  private:
@@ -115,21 +119,22 @@ Stored& stored() {
   return instance;
 }
 
-/// A request of its own each time: every chunk is hashed.
-void lookup_new_request(benchmark::State& state) {
+/// Tokens never seen before, as far as the hashes go: every chunk is hashed.
+void lookup_new_tokens(benchmark::State& state) {
   std::size_t n = 0;
   for (auto _ : state) {
+    stored().forget_hashes();
     state.SetIterationTime(stored().lookup(std::to_string(n++), true).count());
   }
 }
-BENCHMARK(lookup_new_request)->UseManualTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(lookup_new_tokens)->UseManualTime()->Unit(benchmark::kMillisecond);
 
-/// The same request once more: its hashes are known.
-void lookup_again(benchmark::State& state) {
+/// As any hit is in practice: its tokens were hashed when they were stored.
+void lookup_known_tokens(benchmark::State& state) {
   stored().lookup("same", false);
   for (auto _ : state) state.SetIterationTime(stored().lookup("same", false).count());
 }
-BENCHMARK(lookup_again)->UseManualTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(lookup_known_tokens)->UseManualTime()->Unit(benchmark::kMillisecond);
 
 void decode_key(benchmark::State& state) {
   const wire::Bytes frame = pack_key(stored().key());

@@ -21,15 +21,22 @@ CacheOptions cache_options(const ServerConfig& config) {
   return out;
 }
 
+// One more than asked for, so that one long request (a registration, a very long prompt) never
+// holds up all others.
+unsigned request_threads(const ServerConfig& config) {
+  // BLAKE3 looks at the processor when it hashes first, without synchronisation: before there are
+  // threads to race.
+  static_cast<void>(none_hash());
+  return std::max(1u, config.max_cpu_workers) + 1;
+}
+
 }  // namespace
 
 Engine::Engine(const ServerConfig& config, std::span<std::byte> memory)
     : config_(config),
       cache_(memory, cache_options(config)),
       chains_(config.chunk_size, kChainBytesMax),
-      // One more than asked for, so that one long request (a registration, a very long prompt)
-      // never holds up all others.
-      threads_(std::max(1u, config.max_cpu_workers) + 1),
+      threads_(request_threads(config)),
       maintenance_(threads_),
       throughput_at_(Clock::now()),
       copier_(std::max(1u, config.max_gpu_workers)) {

@@ -23,17 +23,6 @@ std::span<const std::int64_t> kept_ids(const KernelGroup& group, std::span<const
   return list.subspan(end - group.kept_ids, group.kept_ids);
 }
 
-/// Kept ids of this chunk that lie wholly inside the range's first `skip_tokens` tokens.
-std::uint64_t skipped_ids(const KernelGroup& group, std::uint32_t chunk_tokens, std::uint32_t chunk,
-                          std::uint64_t skip_tokens) {
-  const std::uint64_t start = std::uint64_t{chunk} * chunk_tokens;
-  if (skip_tokens <= start) return 0;
-  const std::uint64_t tokens = std::min<std::uint64_t>(skip_tokens - start, chunk_tokens);
-  const std::uint64_t blocks = tokens / group.tokens_per_block;
-  const std::uint64_t not_kept = group.ids_per_chunk - group.kept_ids;
-  return blocks > not_kept ? blocks - not_kept : 0;
-}
-
 void find_stretches(const KernelGroup& group, std::span<const std::int64_t> ids, std::uint64_t skip,
                     std::int64_t null_id, std::vector<Stretch>& stretches) {
   const std::uint64_t page = geometry::page_bytes(group);
@@ -112,6 +101,16 @@ std::vector<bool> storable_chunks(const Geometry& geometry, std::uint32_t group,
     }
   }
   return storable;
+}
+
+std::uint64_t skipped_ids(const KernelGroup& group, std::uint32_t chunk_tokens, std::uint32_t chunk,
+                          std::uint64_t skip_tokens) noexcept {
+  const std::uint64_t start = std::uint64_t{chunk} * chunk_tokens;
+  if (skip_tokens <= start) return 0;
+  const std::uint64_t tokens = std::min<std::uint64_t>(skip_tokens - start, chunk_tokens);
+  const std::uint64_t blocks = tokens / group.tokens_per_block;
+  const std::uint64_t not_kept = group.ids_per_chunk - group.kept_ids;
+  return blocks > not_kept ? blocks - not_kept : 0;
 }
 
 void plan_object(const Geometry& geometry, std::uint32_t group, const BlockIdLists& ids,

@@ -41,6 +41,11 @@ struct Run {
                                                 const BlockIdLists& ids, std::uint32_t chunks,
                                                 std::int64_t null_id);
 
+/// How many of the ids that chunk `chunk` (range-relative) keeps lie wholly inside the first
+/// `skip_tokens` tokens of the range (kv-groups 4.2: rounded down to whole blocks).
+[[nodiscard]] std::uint64_t skipped_ids(const KernelGroup& group, std::uint32_t chunk_tokens,
+                                        std::uint32_t chunk, std::uint64_t skip_tokens) noexcept;
+
 /// Appends the runs between the pages of chunk `chunk` (range-relative) and the object of group
 /// `group` at `object`. `bases[t]` is the mapped segment base of tensor t (not read for tensors in
 /// no group). Blocks with null_id are left out (retrieve never writes them), as are, on retrieve,

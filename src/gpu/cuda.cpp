@@ -1,0 +1,79 @@
+#include "gpu/cuda.hpp"
+
+namespace lmcache::gpu {
+namespace {
+
+constexpr unsigned kDriverVersion = 12000;  ///< of the signatures in DriverFunctions
+
+template <class Function>
+cudaError_t look_up(const char* name, Function& function) {
+  void* found = nullptr;
+  cudaDriverEntryPointQueryResult result{};
+  const cudaError_t error =
+      cudaGetDriverEntryPointByVersion(name, &found, kDriverVersion, cudaEnableDefault, &result);
+  if (error != cudaSuccess) return error;
+  if (result != cudaDriverEntryPointSuccess) return cudaErrorNotSupported;
+  function = reinterpret_cast<Function>(found);
+  return cudaSuccess;
+}
+
+Result<DriverFunctions> look_up_all() {
+  DriverFunctions all;
+  cudaError_t error = cudaSuccess;
+  const auto add = [&](const char* name, auto& function) {
+    if (error == cudaSuccess) error = look_up(name, function);
+  };
+  add("cuMemGetAddressRange", all.mem_get_address_range);
+  add("cuStreamWaitValue64", all.stream_wait_value64);
+  add("cuStreamWriteValue64", all.stream_write_value64);
+  add("cuMemImportFromShareableHandle", all.mem_import);
+  add("cuMemAddressReserve", all.mem_reserve);
+  add("cuMemMap", all.mem_map);
+  add("cuMemSetAccess", all.mem_set_access);
+  add("cuMemUnmap", all.mem_unmap);
+  add("cuMemAddressFree", all.mem_address_free);
+  add("cuMemRelease", all.mem_release);
+  if (error != cudaSuccess) return cuda_error(Cause::kBadSegment, "the CUDA driver", error);
+  return all;
+}
+
+}  // namespace
+
+Error cuda_error(Cause cause, const std::string& what, cudaError_t error) {
+  return {cause, what + ": " + cudaGetErrorString(error) + " (" + cudaGetErrorName(error) + ")"};
+}
+
+Error cuda_error(Cause cause, const std::string& what, CUresult error) {
+  return {cause, what + ": CUDA driver error " + std::to_string(static_cast<int>(error))};
+}
+
+bool is_sticky(cudaError_t error) noexcept {
+  switch (error) {
+    case cudaErrorIllegalAddress:
+    case cudaErrorLaunchFailure:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorAssert:
+    case cudaErrorHardwareStackError:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorInvalidPc:
+    case cudaErrorECCUncorrectable:
+    case cudaErrorNvlinkUncorrectable:
+    case cudaErrorContained:
+    case cudaErrorContextIsDestroyed:
+    case cudaErrorDevicesUnavailable:
+    case cudaErrorUnknown:
+      return true;
+    default:
+      return false;
+  }
+}
+
+Result<const DriverFunctions*> driver() {
+  static const Result<DriverFunctions> functions = look_up_all();
+  if (!functions) return functions.error();
+  return &*functions;
+}
+
+}  // namespace lmcache::gpu

@@ -1,0 +1,330 @@
+#include "gpu/device.hpp"
+
+#include "geometry/layout.hpp"
+#include "gpu/cuda.hpp"
+#include "obs/log.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <utility>
+
+namespace lmcache::gpu {
+namespace {
+
+/// How often the ends of copies are looked for; a client does not wait for it, memory and leases
+/// do.
+constexpr std::chrono::microseconds kLook{100};
+constexpr std::chrono::seconds kStopPatience{5};
+
+}  // namespace
+
+Memory::~Memory() {
+  device_.close(std::move(contents_), std::move(lane_));
+}
+
+Device::Device(int ordinal, std::string uuid, const DeviceOptions& options, PendingStores& pending,
+               PoolUsers& pool)
+    : ordinal_(ordinal), uuid_(std::move(uuid)), options_(options), pending_(pending), pool_(pool) {
+  status_.uuid = uuid_;
+  thread_ = std::thread([this] { run(); });
+}
+
+Device::~Device() {
+  stop();
+}
+
+void Device::post(std::function<void()> task) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!stopped_) {
+      tasks_.push_back(std::move(task));
+      wake_.notify_one();
+      return;
+    }
+  }
+  task();  // nobody else makes CUDA calls any more
+}
+
+void Device::run() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    while (!tasks_.empty()) {
+      auto task = std::move(tasks_.front());
+      tasks_.pop_front();
+      lock.unlock();
+      task();
+      task = nullptr;
+      advance();
+      lock.lock();
+    }
+    if (stopping_) break;
+    lock.unlock();
+    advance();
+    const bool more = busy();
+    lock.lock();
+    const auto due = [this] { return stopping_ || !tasks_.empty(); };
+    if (more) {
+      wake_.wait_for(lock, kLook, due);
+    } else {
+      wake_.wait(lock, due);
+    }
+  }
+  lock.unlock();
+  const auto deadline = std::chrono::steady_clock::now() + kStopPatience;
+  while (busy() && std::chrono::steady_clock::now() < deadline) {
+    advance();
+    std::this_thread::sleep_for(kLook);
+  }
+  for (const auto& weak : lanes_) {
+    const auto lane = weak.lock();
+    if (!lane) continue;
+    for (const auto direction : {copy::Direction::kStore, copy::Direction::kRetrieve})
+      lane->way(direction).fail_all({Cause::kStopping, "the server is stopping"});
+  }
+}
+
+void Device::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    wake_.notify_one();
+  }
+  if (thread_.joinable()) thread_.join();
+  std::deque<std::function<void()>> left;
+  {
+    const std::lock_guard lock(mutex_);
+    stopped_ = true;
+    left.swap(tasks_);
+  }
+  for (const auto& task : left) task();
+}
+
+bool Device::busy() const {
+  return std::ranges::any_of(lanes_, [](const auto& weak) {
+    const auto lane = weak.lock();
+    return lane && lane->way(copy::Direction::kStore).size() +
+                           lane->way(copy::Direction::kRetrieve).size() >
+                       0;
+  });
+}
+
+void Device::advance() {
+  std::uint64_t queued = 0;
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    const auto lane = lanes_[i].lock();
+    if (!lane) continue;
+    for (const auto direction : {copy::Direction::kStore, copy::Direction::kRetrieve}) {
+      Way& way = lane->way(direction);
+      if (lost_ == cudaSuccess) {
+        const cudaError_t error = way.advance();
+        if (error != cudaSuccess) lose(error);
+      }
+      if (lost_ != cudaSuccess)
+        way.fail_all(cuda_error(Cause::kCopyFailed, "GPU " + uuid_ + " is lost", lost_));
+      queued += way.size();
+    }
+  }
+  const std::lock_guard lock(mutex_);
+  status_.queued_transfers = queued;
+  status_.direct_transfers = context_.direct_transfers;
+}
+
+void Device::lose(cudaError_t error) {
+  lost_ = error;
+  const std::string text =
+      std::string(cudaGetErrorString(error)) + " (" + cudaGetErrorName(error) + ")";
+  obs::log_event(obs::Level::kError,
+                 "a GPU is lost: its engines' requests fail until they are restarted; others go on",
+                 {{"gpu", uuid_}, {"reason", text}});
+  const std::lock_guard lock(mutex_);
+  status_.error = text;
+}
+
+void Device::open(std::vector<wire::Descriptor> tensors,
+                  std::function<void(Result<OpenedTensors>)> opened) {
+  post([this, tensors = std::move(tensors), opened = std::move(opened)] {
+    opened(open_now(tensors));
+  });
+}
+
+Result<OpenedTensors> Device::open_now(const std::vector<wire::Descriptor>& tensors) {
+  if (stopping_) return Error{Cause::kStopping, "the server is stopping"};
+  if (lost_ != cudaSuccess)
+    return cuda_error(Cause::kBadSegment, "GPU " + uuid_ + " is lost", lost_);
+  if (Status active = activate(); !active) return active.error();
+  auto lane = take_lane();
+  if (!lane) {
+    deactivate();
+    return lane.error();
+  }
+  ++users_;  // ~Memory takes it back, whatever happens from here on
+  OpenedTensors opened;
+  opened.memory = std::make_shared<Memory>(*this, std::move(*lane));
+  {
+    const std::lock_guard lock(mutex_);
+    ++status_.workers;
+  }
+  for (const wire::Descriptor& tensor : tensors)
+    if (Status open = open_tensor(tensor, opened.memory->contents(), opened); !open)
+      return open.error();
+  return opened;
+}
+
+Status Device::open_tensor(const wire::Descriptor& tensor, Memory::Contents& contents,
+                           OpenedTensors& opened) {
+  // (allocation, where the tensor's memory starts in it, how long that is said to be)
+  const auto take = [&](Result<AllocationPtr> allocation, std::uint64_t offset,
+                        std::uint64_t bytes) -> Status {
+    if (!allocation) return allocation.error();
+    const std::uint64_t size = (*allocation)->bytes();
+    if (offset > size || bytes > size - offset) {
+      return Error{Cause::kBadSegment, "a tensor claims bytes " + std::to_string(offset) + "+" +
+                                           std::to_string(bytes) + " of CUDA memory of " +
+                                           std::to_string(size) + " bytes"};
+    }
+    opened.bases.push_back((*allocation)->base() + offset);
+    opened.bytes.push_back(bytes);
+    contents.allocations.push_back(std::move(*allocation));
+    return {};
+  };
+  if (const auto* torch = std::get_if<wire::CudaMemory>(&tensor.memory)) {
+    if (torch->empty) {
+      opened.bases.push_back(nullptr);
+      opened.bytes.push_back(0);
+      return {};
+    }
+    if (torch->event_required) {
+      cudaIpcEventHandle_t handle;
+      static_assert(sizeof handle == sizeof torch->event);
+      std::copy_n(reinterpret_cast<const char*>(torch->event.data()), sizeof handle,
+                  handle.reserved);
+      cudaEvent_t event = nullptr;
+      const cudaError_t error = cudaIpcOpenEventHandle(&event, handle);
+      if (error != cudaSuccess) {
+        static_cast<void>(cudaGetLastError());
+        return cuda_error(Cause::kBadSegment, "a tensor's event handle cannot be opened", error);
+      }
+      contents.first_use.emplace_back(event);
+    }
+    return take(allocations_->open_ipc(torch->handle), torch->storage_offset_bytes,
+                torch->storage_bytes);
+  }
+  if (const auto* raw = std::get_if<wire::CudaRawMemory>(&tensor.memory))
+    return take(allocations_->open_ipc(raw->handle), raw->alloc_offset, raw->nbytes);
+  if (const auto* vmm = std::get_if<wire::CudaVmmMemory>(&tensor.memory))
+    return take(allocations_->open_fabric(*vmm, ordinal_), vmm->alloc_offset, vmm->nbytes);
+  return Error{Cause::kBadSegment, "a CPU tensor among tensors on a GPU"};
+}
+
+Status Device::activate() {
+  if (active_) return {};
+  cudaError_t error = cudaSetDevice(ordinal_);
+  if (error == cudaSuccess) error = cudaFree(nullptr);
+  if (error != cudaSuccess) {
+    static_cast<void>(cudaGetLastError());
+    return cuda_error(Cause::kBadSegment, "GPU " + uuid_, error);
+  }
+  active_ = true;
+  allocations_ = std::make_unique<AllocationTable>();
+  events_ = std::make_unique<EventPool>();
+  timeline_ = std::make_unique<Timeline>(*allocations_);
+  context_ = {
+      options_.copy_blocks,     options_.align_bytes, events_.get(), timeline_.get(), &pending_,
+      context_.direct_transfers};
+  pool_.enter(ordinal_);
+  obs::log_event(obs::Level::kInfo, "GPU in use", {{"gpu", uuid_}});
+  return {};
+}
+
+void Device::deactivate() {
+  if (!active_ || users_ > 0) return;
+  lanes_.clear();
+  timeline_.reset();
+  events_.reset();
+  allocations_.reset();
+  if (!pool_.leave(ordinal_)) return;
+  active_ = false;
+  const cudaError_t error = cudaDeviceReset();
+  static_cast<void>(cudaGetLastError());
+  lost_ = cudaSuccess;
+  obs::log_event(obs::Level::kInfo, "GPU released",
+                 {{"gpu", uuid_}, {"reset", cudaGetErrorName(error)}});
+  const std::lock_guard lock(mutex_);
+  status_.error.clear();
+}
+
+void Device::tidy() {
+  post([this] { deactivate(); });
+}
+
+Result<std::shared_ptr<Lane>> Device::take_lane() {
+  std::erase_if(lanes_, [](const auto& weak) { return weak.expired(); });
+  const std::uint64_t allowed = std::max<std::uint64_t>(1, options_.staging_bytes / kLaneBytes);
+  std::shared_ptr<Lane> lane;
+  if (lanes_.size() < allowed) {
+    lane = std::make_shared<Lane>(context_);
+    for (const auto direction : {copy::Direction::kStore, copy::Direction::kRetrieve})
+      if (Status open = lane->way(direction).open(); !open) return open.error();
+    lanes_.push_back(lane);
+  } else {
+    lane = std::ranges::min(lanes_, {}, [](const auto& weak) { return weak.use_count(); }).lock();
+  }
+  const std::lock_guard lock(mutex_);
+  status_.staging_bytes = lanes_.size() * kLaneBytes;
+  return lane;
+}
+
+void Device::close(Memory::Contents contents, std::shared_ptr<Lane> lane) {
+  auto held = std::make_shared<std::pair<Memory::Contents, std::shared_ptr<Lane>>>(
+      std::move(contents), std::move(lane));
+  post([this, held] {
+    if (held->first.table != nullptr && cudaFree(held->first.table) != cudaSuccess)
+      static_cast<void>(cudaGetLastError());
+    held->first = {};
+    held->second.reset();
+    --users_;
+    std::erase_if(lanes_, [](const auto& weak) { return weak.expired(); });
+    {
+      const std::lock_guard lock(mutex_);
+      --status_.workers;
+      status_.staging_bytes = lanes_.size() * kLaneBytes;
+    }
+    if (users_ == 0) deactivate();
+  });
+}
+
+void Device::submit(Transfer transfer) {
+  auto held = std::make_shared<Transfer>(std::move(transfer));
+  post([this, held] {
+    // Counted when it ends well.
+    const bool store = held->direction == copy::Direction::kStore;
+    std::uint64_t bytes = 0;
+    for (const ObjectRef& object : held->objects) bytes += object.bytes;
+    held->done = [this, store, bytes, done = std::move(held->done)](const Status& status) {
+      {
+        const std::lock_guard lock(mutex_);
+        if (!status) {
+          ++status_.failed_transfers;
+        } else {
+          (store ? status_.stored_bytes : status_.retrieved_bytes) += bytes;
+        }
+      }
+      done(status);
+    };
+    if (stopping_) {
+      held->queued(Error{Cause::kStopping, "the server is stopping"});
+      held->done(Error{Cause::kStopping, "the server is stopping"});
+      return;
+    }
+    Way& way = held->memory->lane().way(held->direction);
+    way.submit(std::move(*held));
+  });
+}
+
+DeviceStatus Device::status() const {
+  const std::lock_guard lock(mutex_);
+  return status_;
+}
+
+}  // namespace lmcache::gpu

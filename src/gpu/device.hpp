@@ -1,0 +1,92 @@
+// One GPU in use. Its thread makes every CUDA call for it: opens and closes engines' memory,
+// enqueues transfers, sees when they end. A context exists while an engine's memory is open.
+//
+//   idle --open()--> active --last Memory gone--> idle
+//   active --sticky error--> lost --last Memory gone--> idle (the context is made anew)
+//
+// Threads: any, unless noted.
+#pragma once
+
+#include "gpu/devices.hpp"
+#include "gpu/lane.hpp"
+#include "gpu/memory.hpp"
+#include "gpu/transfer.hpp"
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace lmcache::gpu {
+
+/// Who keeps L1 pinned: called on GPU threads when a context comes and before it goes. A GPU whose
+/// leave() is false keeps its context: the pool is registered in it and others use it.
+class PoolUsers {
+ public:
+  virtual ~PoolUsers() = default;
+  virtual void enter(int ordinal) = 0;
+  [[nodiscard]] virtual bool leave(int ordinal) = 0;
+};
+
+class Device {
+ public:
+  Device(int ordinal, std::string uuid, const DeviceOptions& options, PendingStores& pending,
+         PoolUsers& pool);
+  ~Device();
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+
+  void open(std::vector<wire::Descriptor> tensors,
+            std::function<void(Result<OpenedTensors>)> opened);
+  void submit(Transfer transfer);
+  /// From ~Memory: to be closed on the GPU's thread.
+  void close(Memory::Contents contents, std::shared_ptr<Lane> lane);
+  /// Releases the context if nobody uses it; for a context that was kept for the pool's sake.
+  void tidy();
+  void stop();
+  [[nodiscard]] DeviceStatus status() const;
+
+ private:
+  struct Task;
+  void run();
+  void post(std::function<void()> task);
+  void advance();
+  [[nodiscard]] bool busy() const;
+  Result<OpenedTensors> open_now(const std::vector<wire::Descriptor>& tensors);
+  Status open_tensor(const wire::Descriptor& tensor, Memory::Contents& contents,
+                     OpenedTensors& opened);
+  Status activate();
+  void deactivate();
+  Result<std::shared_ptr<Lane>> take_lane();
+  void lose(cudaError_t error);
+
+  const int ordinal_;
+  const std::string uuid_;
+  const DeviceOptions options_;
+  PendingStores& pending_;
+  PoolUsers& pool_;
+
+  // GPU thread only.
+  bool active_ = false;
+  cudaError_t lost_ = cudaSuccess;
+  std::uint64_t users_ = 0;  ///< open Memory objects
+  std::unique_ptr<AllocationTable> allocations_;
+  std::unique_ptr<EventPool> events_;
+  std::unique_ptr<Timeline> timeline_;
+  LaneContext context_;
+  std::vector<std::weak_ptr<Lane>> lanes_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::function<void()>> tasks_;
+  bool stopping_ = false, stopped_ = false;
+  DeviceStatus status_;
+
+  std::thread thread_;
+};
+
+}  // namespace lmcache::gpu

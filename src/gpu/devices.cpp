@@ -1,0 +1,200 @@
+#include "gpu/devices.hpp"
+
+#include "geometry/layout.hpp"
+#include "gpu/cuda.hpp"
+#include "gpu/device.hpp"
+#include "gpu/pending.hpp"
+#include "obs/log.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+namespace lmcache::gpu {
+namespace {
+
+/// As descriptors spell it: lower-case hex with dashes.
+std::string uuid_text(const cudaUUID_t& uuid) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::string text;
+  for (int i = 0; i < 16; ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+    const auto byte = static_cast<unsigned char>(uuid.bytes[i]);
+    text += kHex[byte >> 4];
+    text += kHex[byte & 15];
+  }
+  return text;
+}
+
+/// Ordinals by UUID. No context is made.
+Result<std::map<std::string, int>> find_devices() {
+  int count = 0;
+  cudaError_t error = cudaGetDeviceCount(&count);
+  std::map<std::string, int> found;
+  for (int i = 0; error == cudaSuccess && i < count; ++i) {
+    cudaDeviceProp properties;
+    error = cudaGetDeviceProperties(&properties, i);
+    if (error == cudaSuccess) found[uuid_text(properties.uuid)] = i;
+  }
+  if (error != cudaSuccess) {
+    static_cast<void>(cudaGetLastError());
+    return cuda_error(Cause::kBadSegment, "this server cannot use any GPU", error);
+  }
+  return found;
+}
+
+}  // namespace
+
+struct Devices::Impl final : PoolUsers {
+  Impl(const DeviceOptions& given, PinnedPool& memory) : options(given), pool(memory) {}
+
+  /// kBadSegment if there is none of that UUID.
+  Result<Device*> device(const std::string& uuid) {
+    const std::lock_guard lock(mutex);
+    if (!ordinals || !*ordinals) ordinals.emplace(find_devices());
+    if (!*ordinals) return ordinals->error();
+    const auto ordinal = (*ordinals)->find(uuid);
+    if (ordinal == (*ordinals)->end())
+      return Error{Cause::kBadSegment,
+                   "GPU " + uuid.substr(0, 64) + " is not visible to this server"};
+    auto& device = devices[uuid];
+    if (!device) device = std::make_unique<Device>(ordinal->second, uuid, options, pending, *this);
+    return device.get();
+  }
+
+  // The pool is registered in the context of the first GPU in use, for all of them.
+  void enter(int ordinal) override {
+    const std::lock_guard lock(pool_mutex);
+    if (users++ > 0) return;
+    pinning = ordinal;
+    pool.pin({[ordinal](std::span<std::byte> part) -> Status {
+                cudaError_t error = cudaSetDevice(ordinal);
+                if (error == cudaSuccess)
+                  error = cudaHostRegister(part.data(), part.size(), cudaHostRegisterPortable);
+                if (error == cudaSuccess) return {};
+                static_cast<void>(cudaGetLastError());
+                return cuda_error(Cause::kNoMemory,
+                                  "pinning memory (raise the memlock limit: LimitMEMLOCK=infinity "
+                                  "in the systemd unit, or ulimit -l unlimited)",
+                                  error);
+              },
+              [ordinal](std::span<std::byte> part) {
+                static_cast<void>(cudaSetDevice(ordinal));
+                if (cudaHostUnregister(part.data()) != cudaSuccess)
+                  static_cast<void>(cudaGetLastError());
+              }});
+  }
+
+  bool leave(int ordinal) override {
+    const std::lock_guard lock(pool_mutex);
+    if (kept != ordinal) --users;
+    if (users > 0 && ordinal == pinning) {
+      kept = ordinal;
+      return false;
+    }
+    if (users > 0) return true;
+    pool.unpin();
+    const std::optional<int> waiting = std::exchange(kept, std::nullopt);
+    if (waiting && *waiting != ordinal) {
+      const std::lock_guard devices_lock(mutex);
+      for (const auto& [uuid, device] : devices)
+        if ((*ordinals)->at(uuid) == *waiting) device->tidy();
+      ++users;  // which its leave() takes back
+    }
+    return true;
+  }
+
+  const DeviceOptions options;
+  PinnedPool& pool;
+  PendingStores pending;
+
+  std::mutex mutex;  // guards the next two
+  std::optional<Result<std::map<std::string, int>>> ordinals;
+  std::map<std::string, std::unique_ptr<Device>> devices;
+
+  std::mutex pool_mutex;  // guards the rest; GPU threads wait for each other here
+  std::size_t users = 0;
+  std::optional<int> pinning, kept;
+};
+
+Devices::Devices(const DeviceOptions& options, PinnedPool& pool)
+    : impl_(std::make_unique<Impl>(options, pool)) {}
+
+Devices::~Devices() {
+  stop();
+}
+
+void Devices::open(std::vector<wire::Descriptor> tensors,
+                   std::function<void(Result<OpenedTensors>)> opened) {
+  const std::string uuid = tensors.empty() ? std::string() : tensors.front().device_uuid;
+  for (const wire::Descriptor& tensor : tensors) {
+    if (tensor.device_uuid == uuid) continue;
+    opened(Error{Cause::kBadSegment, "the tensors of one registration are on different devices"});
+    return;
+  }
+  auto device = impl_->device(uuid);
+  if (!device) {
+    opened(device.error());
+    return;
+  }
+  (*device)->open(std::move(tensors), std::move(opened));
+}
+
+Status Devices::check(const Geometry& geometry) const {
+  for (const KernelGroup& group : geometry.kernel_groups) {
+    const std::uint64_t page = geometry::page_bytes(group);
+    if (page + 512 <= kSlotBytes) continue;
+    return Error{Cause::kBadGeometry, "a page of " + std::to_string(page) +
+                                          " bytes does not fit a staging buffer of " +
+                                          std::to_string(kSlotBytes)};
+  }
+  return {};
+}
+
+void Devices::submit(Transfer transfer) {
+  Device& device = transfer.memory->device();
+  device.submit(std::move(transfer));
+}
+
+void Devices::when_settled(std::span<const ObjectRef> objects, std::function<void(bool)> settled) {
+  const std::vector<FencePtr> fences = impl_->pending.find(objects);
+  if (fences.empty()) {
+    settled(true);
+    return;
+  }
+  struct Wait {
+    std::atomic<std::size_t> left;
+    std::atomic<bool> ok = true;
+    std::function<void(bool)> settled;
+  };
+  auto wait = std::make_shared<Wait>();
+  wait->left = fences.size();
+  wait->settled = std::move(settled);
+  for (const FencePtr& fence : fences) {
+    fence->when_settled([wait](bool ok) {
+      if (!ok) wait->ok = false;
+      if (--wait->left == 0) wait->settled(wait->ok);
+    });
+  }
+}
+
+void Devices::stop() {
+  std::vector<Device*> all;
+  {
+    const std::lock_guard lock(impl_->mutex);
+    for (const auto& [uuid, device] : impl_->devices) all.push_back(device.get());
+  }
+  for (Device* device : all) device->stop();
+}
+
+std::vector<DeviceStatus> Devices::status() const {
+  const std::lock_guard lock(impl_->mutex);
+  std::vector<DeviceStatus> all;
+  for (const auto& [uuid, device] : impl_->devices) all.push_back(device->status());
+  return all;
+}
+
+}  // namespace lmcache::gpu

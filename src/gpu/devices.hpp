@@ -1,0 +1,59 @@
+// The GPUs of this machine as engines use them. A GPU costs nothing until an engine registers
+// memory of it: then it gets a thread, which makes every CUDA call for it, a context and staging
+// buffers; they go again with its last engine.
+//
+// Built without CUDA the same class refuses every registration with that reason.
+//
+// Threads: any. Nothing here blocks.
+#pragma once
+
+#include "gpu/pinned_pool.hpp"
+#include "gpu/transfer.hpp"
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace lmcache::gpu {
+
+struct DeviceOptions {
+  std::uint64_t staging_bytes = 128ull << 20;  ///< of one GPU
+  unsigned copy_blocks = 16;                   ///< thread blocks of a copy kernel
+  std::uint64_t align_bytes = 4096;            ///< of objects in the pool
+};
+
+class Devices {
+ public:
+  /// `pool` is L1 (not owned); it is pinned while an engine uses a GPU.
+  Devices(const DeviceOptions& options, PinnedPool& pool);
+  ~Devices();  ///< stop()
+  Devices(const Devices&) = delete;
+  Devices& operator=(const Devices&) = delete;
+
+  /// Opens the memory of a registration, all of it on one GPU. `opened` is called once, on the
+  /// GPU's thread or the caller's: kBadSegment with the tensor and the reason.
+  void open(std::vector<wire::Descriptor> tensors,
+            std::function<void(Result<OpenedTensors>)> opened);
+
+  /// kBadGeometry if the staging buffers could not take a page of this geometry.
+  [[nodiscard]] Status check(const Geometry& geometry) const;
+
+  void submit(Transfer transfer);
+
+  /// Calls `settled` once no copy into these objects is under way, at once if there is none: false
+  /// if one of them failed. For readers that are not on a GPU.
+  void when_settled(std::span<const ObjectRef> objects, std::function<void(bool)> settled);
+
+  /// Ends what is under way (at most a few seconds are waited for it) and the threads. What is
+  /// submitted later fails.
+  void stop();
+
+  [[nodiscard]] std::vector<DeviceStatus> status() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace lmcache::gpu

@@ -1,0 +1,108 @@
+#include "gpu/events.hpp"
+
+#include "gpu/cuda.hpp"
+
+#include <boost/endian/conversion.hpp>
+
+#include <cstring>
+#include <utility>
+
+namespace lmcache::gpu {
+
+Result<Event> make_event(unsigned flags) {
+  cudaEvent_t event = nullptr;
+  const cudaError_t error = cudaEventCreateWithFlags(&event, flags);
+  if (error != cudaSuccess) return cuda_error(Cause::kCopyFailed, "creating an event", error);
+  return Event(event);
+}
+
+wire::Bytes ExportedEvent::handle() const {
+  wire::Bytes bytes(sizeof handle_);
+  std::memcpy(bytes.data(), &handle_, sizeof handle_);
+  return bytes;
+}
+
+Result<std::shared_ptr<ExportedEvent>> EventPool::next() {
+  if (issued_.size() > kKept && issued_.front().use_count() == 1 && issued_.front()->settled()) {
+    issued_.pop_front();  // whoever was sent it has opened it long ago, or never will
+  }
+  auto event = make_event(cudaEventDisableTiming | cudaEventInterprocess);
+  if (!event) return event.error();
+  cudaIpcEventHandle_t handle;
+  const cudaError_t error = cudaIpcGetEventHandle(&handle, event->get());
+  if (error != cudaSuccess) return cuda_error(Cause::kCopyFailed, "exporting an event", error);
+  issued_.push_back(std::make_shared<ExportedEvent>(std::move(*event), handle));
+  return issued_.back();
+}
+
+Timeline::~Timeline() {
+  if (words_ != nullptr && cudaFree(words_) != cudaSuccess) static_cast<void>(cudaGetLastError());
+}
+
+Status Timeline::wait(wire::ByteView handle, cudaStream_t stream) {
+  const auto malformed = [](const char* what) {
+    return Error{Cause::kMalformed, std::string("timeline semaphore handle: ") + what};
+  };
+  if (handle.size() != kHandleBytes || handle[0] != std::byte{1})
+    return malformed("not 81 bytes of version 1");
+  const auto word = [&](std::size_t at) {
+    std::uint64_t value = 0;
+    std::memcpy(&value, handle.data() + at, sizeof value);
+    return boost::endian::big_to_native(value);
+  };
+  const std::uint64_t offset = word(65), value = word(73);
+  if (value == 0) return {};
+  if (offset % 8 != 0 || offset == 0 || offset >= kSlots * 8) return malformed("no such slot");
+  std::array<std::byte, 64> memory;
+  std::memcpy(memory.data(), handle.data() + 1, memory.size());
+  const std::string name(reinterpret_cast<const char*>(memory.data()), memory.size());
+  auto owner = opened_.find(name);
+  if (owner == opened_.end()) {
+    auto opened = allocations_.open_ipc(memory);
+    if (!opened) return opened.error();
+    if ((*opened)->bytes() < kSlots * 8) return malformed("its buffer is too small");
+    owner = opened_.emplace(name, std::move(*opened)).first;
+  }
+  const auto functions = driver();
+  if (!functions) return functions.error();
+  const CUresult error =
+      (*functions)
+          ->stream_wait_value64(stream,
+                                reinterpret_cast<CUdeviceptr>(owner->second->base() + offset),
+                                value, CU_STREAM_WAIT_VALUE_GEQ);
+  if (error != CUDA_SUCCESS)
+    return cuda_error(Cause::kCopyFailed, "waiting for a semaphore", error);
+  return {};
+}
+
+Result<wire::Bytes> Timeline::signal(cudaStream_t stream) {
+  if (words_ == nullptr) {
+    cudaError_t error = cudaMalloc(&words_, kSlots * 8);
+    if (error == cudaSuccess) error = cudaMemset(words_, 0, kSlots * 8);
+    if (error == cudaSuccess) error = cudaIpcGetMemHandle(&handle_, words_);
+    if (error != cudaSuccess) return cuda_error(Cause::kCopyFailed, "semaphore buffer", error);
+  }
+  const auto [found, fresh] = by_stream_.try_emplace(stream);
+  Word& word = found->second;
+  if (fresh) word.slot = by_stream_.size();
+  if (word.slot >= kSlots) return Error{Cause::kCopyFailed, "no timeline semaphore is left"};
+  const auto functions = driver();
+  if (!functions) return functions.error();
+  const std::uint64_t offset = word.slot * 8;
+  const CUresult error =
+      (*functions)
+          ->stream_write_value64(
+              stream, reinterpret_cast<CUdeviceptr>(static_cast<std::byte*>(words_) + offset),
+              ++word.value, CU_STREAM_WRITE_VALUE_DEFAULT);
+  if (error != CUDA_SUCCESS) return cuda_error(Cause::kCopyFailed, "signalling a semaphore", error);
+  wire::Bytes handle(kHandleBytes);
+  handle[0] = std::byte{1};
+  std::memcpy(handle.data() + 1, &handle_, sizeof handle_);
+  const std::uint64_t at = boost::endian::native_to_big(offset);
+  const std::uint64_t value = boost::endian::native_to_big(word.value);
+  std::memcpy(handle.data() + 65, &at, sizeof at);
+  std::memcpy(handle.data() + 73, &value, sizeof value);
+  return handle;
+}
+
+}  // namespace lmcache::gpu

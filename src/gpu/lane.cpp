@@ -1,0 +1,374 @@
+#include "gpu/lane.hpp"
+
+#include "gpu/cuda.hpp"
+#include "gpu/memory.hpp"
+#include "page_copy.cuh"
+
+#include <algorithm>
+#include <cstring>
+
+namespace lmcache::gpu {
+namespace {
+
+constexpr std::string_view kCpuEvent = "stub_ipc_handle";
+
+/// Pieces of a transfer: small enough that the first kernel and the last one, which no DMA hides,
+/// are short.
+constexpr std::uint64_t kBatchesWanted = 8;
+constexpr std::uint64_t kLeastBatch = 1ull << 20;
+
+/// A rectangle costs about 2 us to enqueue, so this keeps the link half busy at least.
+constexpr std::uint64_t kLeastRect = 64ull << 10;
+constexpr int kRectsAtOnce = 12;
+
+/// A first batch that takes this much longer than its bytes need has waited for somebody's kernels.
+constexpr std::chrono::microseconds kPatience{500};
+constexpr double kSlowestBytesPerMicrosecond = 10'000;  // a fifth of PCIe 5 x16
+constexpr std::chrono::milliseconds kBusyFor{100};
+
+Status check(cudaError_t error, const char* what) {
+  if (error == cudaSuccess) return {};
+  static_cast<void>(cudaGetLastError());
+  return cuda_error(Cause::kCopyFailed, what, error);
+}
+
+std::uint64_t object_bytes(const std::vector<ObjectRef>& objects) {
+  std::uint64_t bytes = 0;
+  for (const ObjectRef& object : objects) bytes += object.bytes;
+  return bytes;
+}
+
+}  // namespace
+
+Running::Running(Transfer given, LaneContext& context) : transfer(std::move(given)) {
+  const Pages pages{transfer.geometry.get(), &transfer.ids,    transfer.objects,
+                    transfer.first_chunk,    transfer.null_id, transfer.skip_tokens,
+                    context.align_bytes};
+  batches.emplace(pages);
+  batch_bytes =
+      std::clamp(object_bytes(transfer.objects) / kBatchesWanted, kLeastBatch, kSlotBytes);
+  for (const KernelGroup& group : transfer.geometry->kernel_groups)  // a page is never cut in two
+    batch_bytes = std::max(
+        batch_bytes,
+        group.region_bytes / std::max<std::uint64_t>(1, group.origins.size() * group.kept_ids) +
+            512);
+  batch_bytes = std::min(batch_bytes, kSlotBytes);
+}
+
+Way::~Way() {
+  for (Slot& slot : slots_)
+    if (slot.buffer != nullptr) static_cast<void>(cudaFree(slot.buffer));
+  if (kernel_ != nullptr) static_cast<void>(cudaStreamDestroy(kernel_));
+  if (dma_ != nullptr) static_cast<void>(cudaStreamDestroy(dma_));
+  static_cast<void>(cudaGetLastError());
+}
+
+Status Way::open() {
+  int least = 0, greatest = 0;
+  cudaError_t error = cudaDeviceGetStreamPriorityRange(&least, &greatest);
+  for (cudaStream_t* stream : {&kernel_, &dma_})
+    if (error == cudaSuccess)
+      error = cudaStreamCreateWithPriority(stream, cudaStreamNonBlocking, greatest);
+  for (Slot& slot : slots_) {
+    if (error == cudaSuccess) error = cudaMalloc(&slot.buffer, kSlotBytes);
+    if (error != cudaSuccess) return cuda_error(Cause::kNoMemory, "staging buffers", error);
+    for (Event* event : {&slot.first, &slot.second}) {
+      auto made = make_event(cudaEventDisableTiming);
+      if (!made) return made.error();
+      *event = std::move(*made);
+    }
+  }
+  auto probe = make_event(cudaEventDisableTiming);
+  if (!probe) return probe.error();
+  probe_ = std::move(*probe);
+  return {};
+}
+
+void Way::submit(Transfer transfer) {
+  waiting_.push_back(std::make_unique<Running>(std::move(transfer), context_));
+}
+
+cudaError_t Way::advance() {
+  while (!waiting_.empty() && !full()) {
+    Running& running = *waiting_.front();
+    Result<bool> all = running.begun ? Result<bool>(false) : [&]() -> Result<bool> {
+      running.begun = true;
+      if (Status begun = begin(running); !begun) return begun.error();
+      return false;
+    }();
+    if (all) all = enqueue(running);
+    if (all && !*all) break;  // as far ahead of the GPU as it may be
+    if (!all) running.status = all.error();
+    if (const Status finished = finish(running); !finished && running.status)
+      running.status = finished.error();
+    std::unique_ptr<Running> moved = std::move(waiting_.front());
+    waiting_.pop_front();
+    if (!moved->end) {  // not even an event: what has been enqueued is unknown
+      const cudaError_t idle = cudaStreamSynchronize(dma_);
+      if (idle == cudaSuccess) static_cast<void>(cudaStreamSynchronize(kernel_));
+      close(std::move(moved));
+      if (is_sticky(idle)) return idle;
+      continue;
+    }
+    queued_.push_back(std::move(moved));
+  }
+  look();
+  // Staged and direct transfers end in their own order.
+  for (std::size_t i = 0; i < queued_.size();) {
+    const cudaError_t state = cudaEventQuery(queued_[i]->end->event());
+    const bool waits = std::ranges::any_of(queued_[i]->needs,
+                                           [](const FencePtr& fence) { return !fence->settled(); });
+    if (state == cudaErrorNotReady || (state == cudaSuccess && waits)) {
+      ++i;
+      continue;
+    }
+    if (state != cudaSuccess) {
+      static_cast<void>(cudaGetLastError());
+      return state;
+    }
+    std::unique_ptr<Running> ended = std::move(queued_[i]);
+    queued_.erase(queued_.begin() + static_cast<std::ptrdiff_t>(i));
+    close(std::move(ended));
+  }
+  return cudaSuccess;
+}
+
+/// Everything the transfer has to wait for, on the device.
+Status Way::begin(Running& running) {
+  Transfer& transfer = running.transfer;
+  if (Clock::now() > transfer.start_by)
+    return Error{Cause::kTimeout, "the copy could not begin in time"};
+  Memory& memory = *transfer.memory;
+  if (Status ready = memory.prepare(*transfer.geometry, transfer.bases); !ready) return ready;
+  for (const Event& event : memory.contents().first_use) {
+    for (const cudaStream_t stream : {kernel_, dma_})
+      if (Status waits = check(cudaStreamWaitEvent(stream, event.get()), "waiting for the tensors");
+          !waits)
+        return waits;
+  }
+
+  running.needs = context_.pending->find(transfer.objects);
+  const bool eligible = Clock::now() < busy_until_;
+  if (eligible) {
+    const Pages pages{transfer.geometry.get(), &transfer.ids,    transfer.objects,
+                      transfer.first_chunk,    transfer.null_id, transfer.skip_tokens,
+                      context_.align_bytes};
+    auto rects = plan_rects(pages, memory.origins());
+    if (rects && total_bytes(*rects) >= kLeastRect * rects->size()) {
+      running.rects = std::move(*rects);
+      running.direct = true;
+      ++context_.direct_transfers;
+    }
+  }
+
+  // The pages are touched by the kernel, or by the copy engine alone.
+  const cudaStream_t pages_stream = running.direct ? dma_ : kernel_;
+  const wire::ByteView event(transfer.event);
+  if (event.size() == Timeline::kHandleBytes) {
+    if (Status waits = context_.timeline->wait(event, pages_stream); !waits) return waits;
+  } else if (event.size() == sizeof(cudaIpcEventHandle_t)) {
+    cudaIpcEventHandle_t handle;
+    std::memcpy(&handle, event.data(), sizeof handle);
+    cudaEvent_t opened = nullptr;
+    if (Status open = check(cudaIpcOpenEventHandle(&opened, handle),
+                            "the request's event handle cannot be opened (do both processes share "
+                            "one IPC namespace?)");
+        !open)
+      return open;
+    running.engine_event = Event(opened);
+    if (Status waits = check(cudaStreamWaitEvent(pages_stream, opened), "waiting for the event");
+        !waits)
+      return waits;
+  } else if (!event.empty() && !(event.size() == kCpuEvent.size() &&
+                                 std::memcmp(event.data(), kCpuEvent.data(), event.size()) == 0)) {
+    return Error{Cause::kMalformed, "an event handle of " + std::to_string(event.size()) +
+                                        " bytes is neither an "
+                                        "event (64) nor a timeline semaphore (81)"};
+  }
+  for (const FencePtr& fence : running.needs) {
+    const auto store = std::static_pointer_cast<ExportedEvent>(fence);
+    if (Status waits = check(cudaStreamWaitEvent(dma_, store->event()), "waiting for a store");
+        !waits)
+      return waits;
+  }
+  return {};
+}
+
+Result<bool> Way::enqueue(Running& running) {
+  if (running.direct) {
+    while (running.next_rect < running.rects.size()) {
+      if (full()) return false;
+      if (Status done = enqueue_rects(running); !done) return done.error();
+    }
+    return true;
+  }
+  for (;;) {
+    if (full()) return false;
+    if (!running.batches->next(running.batch_bytes, batch_)) return true;
+    if (Status done = enqueue_batch(running, batch_); !done) return done.error();
+  }
+}
+
+Status Way::enqueue_batch(Running& running, Batch& batch) {
+  Slot& slot = slots_[turn_++ % kSlotsPerWay];
+  batch.pages.groups = running.transfer.memory->groups();
+  batch.pages.buffer = slot.buffer;
+  const bool store = direction_ == copy::Direction::kStore;
+  const cudaStream_t first = store ? kernel_ : dma_, second = store ? dma_ : kernel_;
+  Status ok = check(cudaStreamWaitEvent(first, slot.second.get()), "waiting for a slot");
+  if (ok) ok = store ? enqueue_kernel(batch, first) : enqueue_spans(batch, first);
+  if (ok) ok = check(cudaEventRecord(slot.first.get(), first), "recording an event");
+  if (ok) ok = check(cudaStreamWaitEvent(second, slot.first.get()), "waiting for a step");
+  if (ok) ok = store ? enqueue_spans(batch, second) : enqueue_kernel(batch, second);
+  if (ok) ok = check(cudaEventRecord(slot.second.get(), second), "recording an event");
+  if (!ok) return ok;
+  watch(running);
+  return mark(second);
+}
+
+/// How far the GPU has come: full() looks at it.
+Status Way::mark(cudaStream_t stream) {
+  if (spare_.empty()) {
+    auto made = make_event(cudaEventDisableTiming);
+    if (!made) return made.error();
+    spare_.push_back(std::move(*made));
+  }
+  checkpoints_.push_back(std::move(spare_.back()));
+  spare_.pop_back();
+  return check(cudaEventRecord(checkpoints_.back().get(), stream), "recording an event");
+}
+
+Status Way::enqueue_kernel(const Batch& batch, cudaStream_t stream) const {
+  const auto direction = direction_ == copy::Direction::kStore ? kernels::PageDirection::kPack
+                                                               : kernels::PageDirection::kUnpack;
+  return check(kernels::launch_page_copy(batch.pages, direction, context_.copy_blocks, stream),
+               "launching the page kernel");
+}
+
+Status Way::enqueue_spans(const Batch& batch, cudaStream_t stream) const {
+  for (const HostSpan& span : batch.spans) {
+    std::byte* buffer = batch.pages.buffer + span.buffer;
+    const cudaError_t error =
+        direction_ == copy::Direction::kStore
+            ? cudaMemcpyAsync(span.host, buffer, span.bytes, cudaMemcpyDeviceToHost, stream)
+            : cudaMemcpyAsync(buffer, span.host, span.bytes, cudaMemcpyHostToDevice, stream);
+    if (error != cudaSuccess) return check(error, "copying between a slot and L1");
+  }
+  return {};
+}
+
+Status Way::enqueue_rects(Running& running) {
+  for (int i = 0; running.next_rect < running.rects.size() && i < kRectsAtOnce;
+       ++i, ++running.next_rect) {
+    const Rect& rect = running.rects[running.next_rect];
+    void* pages = reinterpret_cast<void*>(rect.device);
+    const cudaError_t error =
+        direction_ == copy::Direction::kStore
+            ? cudaMemcpy2DAsync(rect.host, rect.host_pitch, pages, rect.device_pitch, rect.width,
+                                rect.rows, cudaMemcpyDeviceToHost, dma_)
+            : cudaMemcpy2DAsync(pages, rect.device_pitch, rect.host, rect.host_pitch, rect.width,
+                                rect.rows, cudaMemcpyHostToDevice, dma_);
+    if (error != cudaSuccess) return check(error, "copying between pages and L1");
+  }
+  return mark(dma_);
+}
+
+/// The end of the transfer, or of what was enqueued before it failed, and the answer.
+Status Way::finish(Running& running) {
+  // Behind both streams: a store's DMA follows its kernels, a retrieve's kernels follow its DMA;
+  // only what failed half-way has work on the other one.
+  const bool store = direction_ == copy::Direction::kStore;
+  const cudaStream_t last = running.direct || store ? dma_ : kernel_;
+  Transfer& transfer = running.transfer;
+  const auto answer = std::exchange(transfer.queued, nullptr);
+  const auto fail = [&](const Error& error) {
+    answer(error);
+    return Status(error);
+  };
+  auto end = context_.events->next();
+  if (!end) return fail(running.status ? end.error() : running.status.error());
+  if (!running.status) {
+    const cudaStream_t other = last == dma_ ? kernel_ : dma_;
+    static_cast<void>(cudaEventRecord((*end)->event(), other));
+    static_cast<void>(cudaStreamWaitEvent(last, (*end)->event()));
+  }
+  if (Status recorded = check(cudaEventRecord((*end)->event(), last), "recording the end");
+      !recorded)
+    return fail(recorded.error());
+  running.end = std::move(*end);
+  if (!running.status) return fail(running.status.error());
+  wire::Bytes handle = running.end->handle();
+  if (transfer.event.size() == Timeline::kHandleBytes) {
+    auto signal = context_.timeline->signal(last);
+    if (!signal) return fail(signal.error());
+    handle = std::move(*signal);
+  }
+  if (store) context_.pending->add(transfer.objects, running.end);
+  answer(std::move(handle));
+  return {};
+}
+
+void Way::close(std::unique_ptr<Running> running) {
+  if (probed_ == running.get()) probed_ = nullptr;
+  // What it read may have been the remains of a store that failed.
+  for (const FencePtr& fence : running->needs) {
+    if (fence->failed() && running->status)
+      running->status = Error{Cause::kCopyFailed, "the store it reads from has failed"};
+  }
+  Transfer& transfer = running->transfer;
+  if (running->end) running->end->settle(running->status.has_value());
+  if (transfer.queued) std::exchange(transfer.queued, nullptr)(running->status.error());
+  std::exchange(transfer.done, nullptr)(running->status);
+  // Last: who has found an object of a failed store finds its fence as well.
+  if (running->end) context_.pending->remove(transfer.objects, running->end);
+}
+
+void Way::fail_all(const Error& error) {
+  probed_ = nullptr;
+  for (auto* queue : {&queued_, &waiting_}) {
+    while (!queue->empty()) {
+      std::unique_ptr<Running> running = std::move(queue->front());
+      queue->pop_front();
+      running->status = error;
+      close(std::move(running));
+    }
+  }
+  checkpoints_.clear();
+}
+
+bool Way::full() {
+  while (!checkpoints_.empty() && cudaEventQuery(checkpoints_.front().get()) == cudaSuccess) {
+    spare_.push_back(std::move(checkpoints_.front()));
+    checkpoints_.pop_front();
+  }
+  return checkpoints_.size() >= kQueuedBatches;
+}
+
+/// Watches how long a batch takes, one at a time, where nothing but the GPU can delay it.
+void Way::watch(Running& running) {
+  if (probed_ != nullptr || running.watched || !queued_.empty() || !running.needs.empty()) return;
+  const cudaStream_t second = direction_ == copy::Direction::kStore ? dma_ : kernel_;
+  if (cudaEventRecord(probe_.get(), second) != cudaSuccess) return;
+  running.watched = true;  // later batches queue behind the first
+  probed_ = &running;
+  probe_started_ = !running.engine_event;
+  probe_since_ = Clock::now();
+}
+
+void Way::look() {
+  if (probed_ == nullptr) return;
+  if (!probe_started_) {  // the time counts from the engine's event on
+    if (cudaEventQuery(probed_->engine_event.get()) != cudaSuccess) return;
+    probe_started_ = true;
+    probe_since_ = Clock::now();
+  }
+  const auto took = Clock::now() - probe_since_;
+  const auto needed = std::chrono::microseconds(static_cast<std::int64_t>(
+      static_cast<double>(probed_->batch_bytes) / kSlowestBytesPerMicrosecond));
+  const bool late = took > needed + kPatience;
+  if (late) busy_until_ = Clock::now() + kBusyFor;
+  if (late || cudaEventQuery(probe_.get()) == cudaSuccess) probed_ = nullptr;
+  static_cast<void>(cudaGetLastError());
+}
+
+}  // namespace lmcache::gpu

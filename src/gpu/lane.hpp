@@ -1,0 +1,135 @@
+// Streams and staging buffers of an engine, one set per direction, so that stores and retrieves run
+// at the same time, and an engine whose event never comes holds up itself alone. Engines share
+// lanes where a GPU has more of them than the staging memory allows lanes.
+//
+//   store:     pages --kernel--> slot --DMA--> object          slots alternate, so the kernel fills
+//   retrieve:  object --DMA--> slot --kernel--> pages          one while the DMA empties the other
+//   either, where the engine's kernels keep the GPU busy:  pages <--copy engine, rectangles-->
+//   object
+//
+// Why the last: without MPS two processes' kernels take turns, so a copy kernel waits for a time
+// slice of about 2 ms and the engine's own stand still meanwhile. How long the first batch of a
+// transfer takes tells whether that is the case.
+//
+// Nothing here synchronises: transfers are enqueued whole, up to kQueuedBatches ahead of the GPU.
+//
+// Threads: the GPU's own.
+#pragma once
+
+#include "gpu/batcher.hpp"
+#include "gpu/events.hpp"
+#include "gpu/rects.hpp"
+#include "gpu/transfer.hpp"
+
+#include <cuda_runtime.h>
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+
+namespace lmcache::gpu {
+
+inline constexpr std::uint64_t kSlotBytes = 16ull << 20;
+inline constexpr std::uint64_t kSlotsPerWay = 2;
+inline constexpr std::uint64_t kLaneBytes = 2 * kSlotsPerWay * kSlotBytes;
+
+/// What a transfer needs of its GPU.
+struct LaneContext {
+  unsigned copy_blocks = 16;
+  std::uint64_t align_bytes = 4096;
+  EventPool* events = nullptr;
+  Timeline* timeline = nullptr;
+  PendingStores* pending = nullptr;
+  std::uint64_t direct_transfers = 0;
+};
+
+/// A transfer on its way through a lane.
+class Running {
+ public:
+  Running(Transfer transfer, LaneContext& context);
+
+  Transfer transfer;
+  std::shared_ptr<ExportedEvent> end;  ///< recorded behind all its work once that is enqueued
+  Status status;                       ///< the first thing that went wrong
+  std::vector<FencePtr> needs;         ///< stores it reads from
+  std::optional<Batcher> batches;      ///< staged
+  std::vector<Rect> rects;             ///< direct
+  std::size_t next_rect = 0;
+  bool direct = false, begun = false, watched = false;
+  std::uint64_t batch_bytes = 0;
+  Event engine_event;
+};
+
+class Way {
+ public:
+  Way(copy::Direction direction, LaneContext& context) : direction_(direction), context_(context) {}
+  ~Way();
+  Way(const Way&) = delete;
+  Way& operator=(const Way&) = delete;
+  /// Streams, events and slots. kNoMemory if the GPU has no room.
+  [[nodiscard]] Status open();
+
+  void submit(Transfer transfer);
+  /// Enqueues what fits and ends what has ended. Returns the first CUDA error that spoils the
+  /// context.
+  [[nodiscard]] cudaError_t advance();
+  /// The context is lost, or time is up: everything fails.
+  void fail_all(const Error& error);
+  [[nodiscard]] std::size_t size() const noexcept { return waiting_.size() + queued_.size(); }
+
+ private:
+  static constexpr std::size_t kQueuedBatches = 64;  ///< about 1 GB; a stream holds 1024 operations
+
+  struct Slot {
+    std::byte* buffer = nullptr;
+    Event first, second;  ///< its two steps
+  };
+
+  Status begin(Running& running);
+  Result<bool> enqueue(Running& running);  ///< true: all of it is enqueued
+  Status enqueue_batch(Running& running, Batch& batch);
+  Status enqueue_kernel(const Batch& batch, cudaStream_t stream) const;
+  Status mark(cudaStream_t stream);
+  Status enqueue_spans(const Batch& batch, cudaStream_t stream) const;
+  Status enqueue_rects(Running& running);
+  Status finish(Running& running);
+  void close(std::unique_ptr<Running> running);
+  [[nodiscard]] bool full();
+  void watch(Running& running);
+  void look();
+
+  const copy::Direction direction_;
+  LaneContext& context_;
+  cudaStream_t kernel_ = nullptr, dma_ = nullptr;
+  std::array<Slot, kSlotsPerWay> slots_;
+  std::size_t turn_ = 0;
+  std::deque<Event> checkpoints_;  ///< one per enqueued batch that may not have ended
+  std::vector<Event> spare_;
+  std::deque<std::unique_ptr<Running>> waiting_;  ///< the first is being enqueued
+  std::deque<std::unique_ptr<Running>> queued_;
+  Batch batch_;
+
+  // Is the GPU busy with others' kernels?
+  using Clock = std::chrono::steady_clock;
+  Event probe_;
+  const Running* probed_ = nullptr;
+  Clock::time_point probe_since_, busy_until_;
+  bool probe_started_ = false;
+};
+
+class Lane {
+ public:
+  explicit Lane(LaneContext& context)
+      : store_(copy::Direction::kStore, context), retrieve_(copy::Direction::kRetrieve, context) {}
+  [[nodiscard]] Way& way(copy::Direction direction) noexcept {
+    return direction == copy::Direction::kStore ? store_ : retrieve_;
+  }
+
+ private:
+  Way store_, retrieve_;
+};
+
+}  // namespace lmcache::gpu

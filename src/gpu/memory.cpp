@@ -1,0 +1,56 @@
+#include "gpu/memory.hpp"
+
+#include "geometry/layout.hpp"
+#include "gpu/cuda.hpp"
+
+#include <cstring>
+
+namespace lmcache::gpu {
+namespace {
+
+kernels::PageLoop loop(const PagePart& part) {
+  return {part.page,    part.object, part.page0, part.page1, part.object0,
+          part.object1, part.run,    part.n0,    part.n1};
+}
+
+}  // namespace
+
+Status Memory::prepare(const Geometry& geometry, const std::vector<std::byte*>& bases) {
+  if (contents_.table != nullptr) return {};
+  origins_.clear();
+  std::size_t words = 0;
+  for (const KernelGroup& group : geometry.kernel_groups) {
+    std::vector<std::uint64_t>& addresses = origins_.emplace_back();
+    for (const PlaneOrigin& origin : group.origins)
+      addresses.push_back(reinterpret_cast<std::uint64_t>(bases[origin.tensor]) + origin.offset);
+    words += addresses.size();
+  }
+  const std::size_t groups_bytes = geometry.kernel_groups.size() * sizeof(kernels::PageGroup);
+  std::vector<std::byte> image(groups_bytes + words * 8);
+  cudaError_t error = cudaMalloc(&contents_.table, image.size());
+  if (error != cudaSuccess) {
+    contents_.table = nullptr;
+    return cuda_error(Cause::kNoMemory, "memory for a registration's tables", error);
+  }
+  std::uint64_t at = groups_bytes;
+  for (std::size_t g = 0; g < origins_.size(); ++g) {
+    const KernelGroup& group = geometry.kernel_groups[g];
+    kernels::PageGroup made{};
+    made.origins =
+        reinterpret_cast<const std::uint64_t*>(static_cast<const std::byte*>(contents_.table) + at);
+    made.block_stride = group.block_stride_bytes;
+    made.page_bytes = static_cast<std::uint32_t>(geometry::page_bytes(group));
+    const bool one_run = group.parts.size() == 1 && group.parts[0].run == made.page_bytes;
+    made.loops = one_run ? 0 : static_cast<std::uint32_t>(group.parts.size());
+    for (std::uint32_t l = 0; l < made.loops; ++l) made.loop[l] = loop(group.parts[l]);
+    std::memcpy(image.data() + g * sizeof made, &made, sizeof made);
+    std::memcpy(image.data() + at, origins_[g].data(), origins_[g].size() * 8);
+    at += origins_[g].size() * 8;
+  }
+  error = cudaMemcpy(contents_.table, image.data(), image.size(), cudaMemcpyHostToDevice);
+  if (error != cudaSuccess)
+    return cuda_error(Cause::kCopyFailed, "uploading a registration's tables", error);
+  return {};
+}
+
+}  // namespace lmcache::gpu

@@ -1,0 +1,54 @@
+// One registration's memory on one GPU: its allocations, and the tables the kernel reads.
+#pragma once
+
+#include "gpu/allocation.hpp"
+#include "gpu/events.hpp"
+#include "gpu/transfer.hpp"
+#include "page_batch.hpp"
+
+#include <functional>
+#include <utility>
+#include <vector>
+
+namespace lmcache::gpu {
+
+class Device;
+class Lane;
+
+/// Allocations, events and tables are touched on the GPU's thread alone; the destructor may run
+/// anywhere and hands them over to it.
+class Memory {
+ public:
+  struct Contents {
+    std::vector<AllocationPtr> allocations;
+    std::vector<Event> first_use;  ///< the engine's, waited for before the first copy
+    void* table = nullptr;         ///< device memory: PageGroups and their origins
+  };
+
+  Memory(Device& device, std::shared_ptr<Lane> lane) : device_(device), lane_(std::move(lane)) {}
+  ~Memory();  // device.cpp
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+
+  [[nodiscard]] Device& device() noexcept { return device_; }
+  [[nodiscard]] Lane& lane() noexcept { return *lane_; }
+  [[nodiscard]] Contents& contents() noexcept { return contents_; }
+
+  /// Uploads the tables of `geometry` at the first call. GPU thread.
+  [[nodiscard]] Status prepare(const Geometry& geometry, const std::vector<std::byte*>& bases);
+  [[nodiscard]] const kernels::PageGroup* groups() const noexcept {
+    return static_cast<const kernels::PageGroup*>(contents_.table);
+  }
+  /// Addresses of block 0's pages: [kernel group][plane * layers + layer].
+  [[nodiscard]] const std::vector<std::vector<std::uint64_t>>& origins() const noexcept {
+    return origins_;
+  }
+
+ private:
+  Device& device_;
+  std::shared_ptr<Lane> lane_;
+  Contents contents_;
+  std::vector<std::vector<std::uint64_t>> origins_;
+};
+
+}  // namespace lmcache::gpu

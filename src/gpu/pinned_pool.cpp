@@ -1,0 +1,180 @@
+#include "gpu/pinned_pool.hpp"
+
+#include "gpu/gpu_cpus.hpp"
+#include "obs/log.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace lmcache::gpu {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::uint64_t kTouchBytes = 64ull << 20;  ///< a thread's share at a time
+constexpr std::size_t kPage = 4096;
+
+unsigned touching_threads(const PinnedPool::Options& options) {
+  if (options.threads > 0) return options.threads;
+  return std::clamp(std::thread::hardware_concurrency() / 2, 1u, 16u);
+}
+
+}  // namespace
+
+// One thread walks the parts in order: helped by others it touches a part, then it registers it if
+// there is a driver. What it has done is published part by part.
+struct PinnedPool::Impl {
+  struct Part {
+    std::span<std::byte> memory;
+    std::atomic<bool> touched = false, pinned = false;
+  };
+
+  Impl(std::span<std::byte> all, const Options& given) : options(given) {
+    const std::uint64_t count = (all.size() + given.part_bytes - 1) / given.part_bytes;
+    parts = std::vector<Part>(count);
+    for (std::uint64_t i = 0; i < count; ++i) {
+      const std::uint64_t at = i * given.part_bytes;
+      parts[i].memory = all.subspan(at, std::min<std::uint64_t>(given.part_bytes, all.size() - at));
+    }
+  }
+
+  ~Impl() {
+    stopping = true;
+    join();
+  }
+
+  void join() {
+    if (walker.joinable()) walker.join();
+  }
+
+  void start() {
+    stopping = false;
+    walker = std::thread([this] { walk(); });
+  }
+
+  void walk() {
+    const auto begun = Clock::now();
+    const std::uint64_t before = pinned_bytes();
+    for (Part& part : parts) {
+      if (stopping) return;
+      if (!part.touched) touch(part);
+      if (stopping) return;
+      if (driver.pin && !part.pinned) register_part(part);
+      const double seconds = std::chrono::duration<double>(Clock::now() - begun).count();
+      const std::uint64_t done = pinned_bytes() - before;
+      pin_rate = seconds > 0 ? static_cast<double>(done) / seconds : 0;
+    }
+    if (!driver.pin) return;
+    const double seconds = std::chrono::duration<double>(Clock::now() - begun).count();
+    obs::log_event(
+        obs::Level::kInfo, "L1 is pinned",
+        {{"bytes", pinned_bytes()}, {"failed_parts", failed.load()}, {"seconds", seconds}});
+  }
+
+  void touch(Part& part) {
+    std::atomic<std::uint64_t> next = 0;
+    const auto work = [&] {
+      run_on_gpu_cpus();
+      for (;;) {
+        const std::uint64_t at = next.fetch_add(kTouchBytes);
+        if (at >= part.memory.size() || stopping) return;
+        const auto share =
+            part.memory.subspan(at, std::min<std::uint64_t>(kTouchBytes, part.memory.size() - at));
+        // An atomic OR of nothing: requests may be writing here already.
+        for (std::size_t i = 0; i < share.size(); i += kPage)
+          std::atomic_ref(reinterpret_cast<std::uint8_t&>(share[i]))
+              .fetch_or(0, std::memory_order_relaxed);
+      }
+    };
+    std::vector<std::thread> helpers;
+    for (unsigned i = 0; i < touching_threads(options); ++i) helpers.emplace_back(work);
+    for (std::thread& helper : helpers) helper.join();
+    part.touched = !stopping;
+  }
+
+  void register_part(Part& part) {
+    const Status pinned = driver.pin(part.memory);
+    if (pinned) {
+      part.pinned = true;
+      return;
+    }
+    const bool first = failed.fetch_add(1) == 0;
+    const std::lock_guard lock(mutex);
+    error = pinned.error().text;
+    if (first)
+      obs::log_event(obs::Level::kWarn, "L1 cannot be pinned; copies to and from it are slower",
+                     {{"reason", error}});
+  }
+
+  [[nodiscard]] std::uint64_t pinned_bytes() const {
+    std::uint64_t sum = 0;
+    for (const Part& part : parts)
+      if (part.pinned) sum += part.memory.size();
+    return sum;
+  }
+
+  const Options options;
+  std::vector<Part> parts;  // size fixed
+  std::atomic<bool> stopping = false;
+  std::atomic<std::uint64_t> failed = 0;
+  std::atomic<double> pin_rate = 0;
+  Driver driver;  // set while no walker runs
+  mutable std::mutex mutex;
+  std::string error;  // guarded
+  std::thread walker;
+};
+
+PinnedPool::PinnedPool(std::span<std::byte> memory, const Options& options)
+    : memory_(memory), impl_(std::make_unique<Impl>(memory, options)) {}
+
+PinnedPool::~PinnedPool() = default;
+
+void PinnedPool::touch(bool wait) {
+  impl_->join();
+  impl_->start();
+  if (wait) impl_->join();
+}
+
+void PinnedPool::pin(Driver driver) {
+  impl_->stopping = true;  // a walker that only touches; what it has done stays done
+  impl_->join();
+  impl_->driver = std::move(driver);
+  impl_->failed = 0;
+  impl_->start();
+}
+
+void PinnedPool::unpin() {
+  impl_->stopping = true;
+  impl_->join();
+  for (Impl::Part& part : impl_->parts)
+    if (part.pinned.exchange(false)) impl_->driver.unpin(part.memory);
+  impl_->driver = {};
+}
+
+bool PinnedPool::pinned(const std::byte* data) const noexcept {
+  const auto offset = static_cast<std::uint64_t>(data - memory_.data());
+  return impl_->parts[offset / impl_->options.part_bytes].pinned.load(std::memory_order_acquire);
+}
+
+PinnedPoolStatus PinnedPool::status() const {
+  PinnedPoolStatus status;
+  status.total_bytes = memory_.size();
+  for (const Impl::Part& part : impl_->parts)
+    if (part.touched) status.touched_bytes += part.memory.size();
+  status.pinned_bytes = impl_->pinned_bytes();
+  status.failed_parts = impl_->failed;
+  const double rate = impl_->pin_rate;
+  if (status.pinned_bytes > 0 && status.pinned_bytes < status.total_bytes && rate > 0)
+    status.seconds_left = static_cast<double>(status.total_bytes - status.pinned_bytes) / rate;
+  const std::lock_guard lock(impl_->mutex);
+  status.error = impl_->error;
+  return status;
+}
+
+}  // namespace lmcache::gpu

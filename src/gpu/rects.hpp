@@ -1,0 +1,30 @@
+// The same bytes without the kernel: copies that the GPU's copy engines do by themselves, a
+// rectangle each. They take no time from the engine's kernels, but a rectangle costs about as much
+// as 100 KB of the link, so they pay where pages lie evenly spaced.
+#pragma once
+
+#include "gpu/batcher.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace lmcache::gpu {
+
+/// `rows` rows of `width` bytes: one cudaMemcpy2DAsync.
+struct Rect {
+  std::uint64_t device = 0;  ///< address
+  std::byte* host = nullptr;
+  std::uint64_t device_pitch = 0, host_pitch = 0;  ///< >= width
+  std::uint64_t width = 0, rows = 0;
+};
+
+/// Rectangles for all pages, or nothing where a page is not one run of bytes (HND, format 14).
+/// `origins[g]`: address of block 0's page of every (plane, layer) of kernel group g.
+[[nodiscard]] std::optional<std::vector<Rect>> plan_rects(
+    const Pages& pages, const std::vector<std::vector<std::uint64_t>>& origins);
+
+/// Bytes that all rectangles move.
+[[nodiscard]] std::uint64_t total_bytes(const std::vector<Rect>& rects) noexcept;
+
+}  // namespace lmcache::gpu

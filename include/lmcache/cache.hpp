@@ -24,6 +24,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -57,10 +58,21 @@ struct ObjectLayout {
 };
 using LayoutPtr = std::shared_ptr<const ObjectLayout>;
 
+/// What one cache_salt may have of L1, in pool bytes.
+struct TenantQuota {
+  std::uint64_t min_bytes = 0;           ///< others' stores never evict it below this
+  std::uint64_t max_bytes = UINT64_MAX;  ///< beyond it its own objects go, or its store is refused
+  friend bool operator==(const TenantQuota&, const TenantQuota&) = default;
+};
+
 struct CacheStats {
   std::uint64_t total_bytes = 0, used_bytes = 0, free_bytes = 0, largest_free_bytes = 0;
   std::uint64_t objects = 0, chunks = 0, pinned_chunks = 0, reserved_bytes = 0;
   std::uint64_t evicted_objects = 0, evicted_bytes = 0, allocation_failures = 0;
+  /// Of the evicted: windowed objects that went without their chunk.
+  std::uint64_t thinned_objects = 0, thinned_bytes = 0;
+  /// Chunks that lookups found but could not serve for want of windowed objects at their end.
+  std::uint64_t window_lost_chunks = 0;
 };
 
 class Cache;
@@ -138,6 +150,9 @@ struct CacheOptions {
   std::string policy = "LRU";        ///< an eviction policy's name
   double trigger_watermark = 0.8;    ///< used/total at which background eviction starts
   double eviction_ratio = 0.2;       ///< it stops at trigger_watermark * (1 - eviction_ratio)
+  /// Windowed objects inside a stored range are kept for every so many chunks only; at least 1.
+  std::uint32_t window_checkpoint_chunks = 1;
+  std::map<std::string, TenantQuota> quotas = {};  ///< by cache_salt; IsolatedLRU keeps them
 };
 
 class Cache {
@@ -189,6 +204,9 @@ class Cache {
   std::uint64_t evict_above_watermark();
 
   [[nodiscard]] CacheStats stats() const;
+
+  /// Bytes of the pool that a cache_salt's objects and stores under way take now; constant time.
+  [[nodiscard]] std::uint64_t tenant_bytes(const std::string& salt) const;
 
  private:
   friend class Lease;

@@ -49,6 +49,7 @@ struct ServerConfig {
   std::string eviction_policy = "LRU";
   double eviction_trigger_watermark = 0.8;
   double eviction_ratio = 0.2;
+  std::uint32_t window_checkpoint_chunks = 1;
 
   // Observability
   std::string instance_id;          ///< a random UUID4 by the time run_server() sees it

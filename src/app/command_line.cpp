@@ -11,11 +11,12 @@ namespace lmcache::app {
 namespace {
 
 Invocation prints(std::string text) {
-  return {Invocation::Action::kExit, 0, std::move(text), "", {}};
+  return {Invocation::Action::kExit, 0, std::move(text), "", {}, {}};
 }
 
 Invocation usage_error(const std::string& command, const std::string& text) {
-  return {Invocation::Action::kExit, 2, "", command + ": " + obs::clean_text(text, 500) + "\n", {}};
+  return {
+      Invocation::Action::kExit, 2, "", command + ": " + obs::clean_text(text, 500) + "\n", {}, {}};
 }
 
 bool asks_for_help(const std::vector<std::string>& args) {
@@ -24,31 +25,33 @@ bool asks_for_help(const std::vector<std::string>& args) {
 }
 
 /// Subcommands of the reference's command line tool.
-constexpr std::array<std::string_view, 10> kOtherCommands{
-    "ping",  "describe", "query",       "kvcache", "quota",
-    "bench", "trace",    "coordinator", "tool",    "mock"};
+constexpr std::array<std::string_view, 9> kOtherCommands{
+    "ping", "describe", "query", "kvcache", "quota", "trace", "coordinator", "tool", "mock"};
 
 }  // namespace
 
 Invocation parse_command_line(const std::vector<std::string>& args,
                               const Environment& environment) {
-  if (args.empty()) return {Invocation::Action::kExit, 2, "", main_help(), {}};
+  if (args.empty()) return {Invocation::Action::kExit, 2, "", main_help(), {}, {}};
   const std::string& first = args.front();
   if (first == "--version" || first == "-V") {
     return prints("lmcache " + std::string(kVersion) + "\n");
   }
   if (first == "--help" || first == "-h" || first == "help") return prints(main_help());
+  if (first == "bench")
+    return {Invocation::Action::kBench, 0, "", "", {}, {args.begin() + 1, args.end()}};
   if (first != "server") {
     if (std::find(kOtherCommands.begin(), kOtherCommands.end(), first) != kOtherCommands.end()) {
-      return usage_error("lmcache", first + " is not supported: the only command so far is server");
+      return usage_error("lmcache", first + " is not supported: there are server and bench");
     }
-    return usage_error("lmcache", "unknown command '" + first + "'" +
-                                      did_you_mean(first, {"server", "--help", "--version"}));
+    return usage_error("lmcache",
+                       "unknown command '" + first + "'" +
+                           did_you_mean(first, {"server", "bench", "--help", "--version"}));
   }
   const std::vector<std::string> rest(args.begin() + 1, args.end());
   if (asks_for_help(rest)) return prints(server_help());
   try {
-    return {Invocation::Action::kServe, 0, "", "", parse_server_flags(rest, environment)};
+    return {Invocation::Action::kServe, 0, "", "", parse_server_flags(rest, environment), {}};
   } catch (const UsageError& error) {
     return usage_error("lmcache server", error.what());
   }

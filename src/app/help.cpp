@@ -49,6 +49,7 @@ std::string cell(std::string_view text) {
 std::string main_help() {
   return "usage: lmcache server [FLAGS]   run the KV-cache daemon\n"
          "       lmcache server --help    its flags\n"
+         "       lmcache bench trace|eviction [FLAGS]   traces, and eviction policies on them\n"
          "       lmcache --version\n"
          "       lmcache --help\n";
 }

@@ -1,3 +1,4 @@
+#include "app/bench_main.hpp"
 #include "app/cli.hpp"
 #include "app/host.hpp"
 #include "app/server_main.hpp"
@@ -38,6 +39,8 @@ int main(int argc, char** argv) {
         app::parse_command_line(args, [](const char* name) { return std::getenv(name); });
     std::fputs(invocation.out.c_str(), stdout);
     std::fputs(invocation.err.c_str(), stderr);
+    if (invocation.action == app::Invocation::Action::kBench)
+      return app::run_bench(invocation.args);
     if (invocation.action == app::Invocation::Action::kExit) return invocation.exit_code;
     return serve(std::move(invocation.config));
   } catch (const std::exception& error) {

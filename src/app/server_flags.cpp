@@ -149,7 +149,6 @@ FlagGroup request_flags() {
 }
 
 FlagGroup cache_flags() {
-  const std::string single = "it evicts by quota, and quotas do not exist yet";
   return {"L1 cache",
           {
               flag("--l1-size-gb", "GIB", real_number(&C::l1_size_gb, 0.001, false, 65536),
@@ -162,14 +161,18 @@ FlagGroup cache_flags() {
               flag("--l1-read-ttl-seconds", "S", seconds(&C::l1_read_ttl, 1, kYear),
                    "backstop: longest time an unused lease is kept"),
               flag("--eviction-policy", "NAME",
-                   choice(&C::eviction_policy, {"LRU", "noop"},
-                          {{"ARC", "that policy does not exist yet"}, {"IsolatedLRU", single}}),
+                   choice(&C::eviction_policy,
+                          {"LRU", "LFU", "ARC", "S3FIFO", "WTINYLFU", "IsolatedLRU", "noop"}),
                    "what goes first when memory is short"),
               flag("--eviction-trigger-watermark", "F",
                    real_number(&C::eviction_trigger_watermark, 0, true, 1),
                    "share of L1 in use at which background eviction starts"),
               flag("--eviction-ratio", "F", real_number(&C::eviction_ratio, 0, false, 1),
                    "share of the watermark's bytes that background eviction frees"),
+              flag("--window-checkpoint-chunks", "N",
+                   whole_number(&C::window_checkpoint_chunks, 1u, 1'000'000u),
+                   "inside a stored range keep windowed state of every Nth chunk only, to save the "
+                   "copy; a hit that ends between two of them is shortened"),
           }};
 }
 

@@ -53,6 +53,9 @@ Cache::Cache(std::span<std::byte> memory, CacheOptions options)
   impl_->trigger_bytes = static_cast<std::uint64_t>(trigger);
   impl_->target_bytes =
       static_cast<std::uint64_t>(trigger * (1.0 - std::clamp(options.eviction_ratio, 0.0, 1.0)));
+  impl_->checkpoint_chunks = std::max(options.window_checkpoint_chunks, 1u);
+  for (const auto& [salt, quota] : options.quotas)
+    impl_->table.keyspaces().tenants().set_quota(salt, quota);
 }
 
 Cache::~Cache() = default;
@@ -74,14 +77,25 @@ Lease Cache::lookup(const Keyspace& keyspace, std::span<const ChunkHash> hashes,
     const bool more = id == kNoId ? finder.add({}) : finder.add(table[id].shards);
     if (!more) break;
   }
+  std::size_t span = 0;
+  for (const cache::HitLayout& row : rows)
+    for (const std::uint32_t window : row.windows) span = std::max<std::size_t>(span, window);
+  const auto window_from = [&](std::size_t length) { return length - std::min(length, span); };
+  // What would have been hit is where the next request like this one ends.
+  for (std::size_t i = window_from(finder.best_by_full()); i < finder.best_by_full(); ++i)
+    if (chain[i] != kNoId) table.count_end(chain[i]);
+  impl_->window_lost_chunks += finder.best_by_full() - finder.best();
   if (finder.best() == 0) return {};
   chain.resize(finder.best());
+  for (const ChunkId id : chain)
+    if (id != kNoId) table.count_hit(id);
   Lease lease;
   lease.state_ = std::make_unique<detail::LeaseState>();
   lease.state_->core = impl_;
   lease.state_->held.assign(chain.size(), true);
   lease.state_->chain = std::move(chain);
-  impl_->pin_chain(lease.state_->chain);
+  lease.state_->window_from = window_from(finder.best());
+  impl_->pin_chain(lease.state_->chain, lease.state_->window_from);
   return lease;
 }
 
@@ -110,6 +124,7 @@ Result<ReadPins> Cache::open_read(const Lease& lease, std::uint32_t rank, const 
   const cache::LayoutId id = table.layouts().find(*layout);
   if (id == kNoId) return not_leased(first, "has no object of this layout");
   const std::vector<ObjectLayout::Group>& groups = table.layouts()[id].layout->groups;
+  const std::uint32_t span = table.layouts()[id].span;
   for (std::uint32_t i = first; i < last; ++i) {
     const ChunkId chunk = lease.state_->chain[i];
     const cache::Shard* shard = chunk == kNoId ? nullptr : table.shard(chunk, rank, id);
@@ -124,7 +139,14 @@ Result<ReadPins> Cache::open_read(const Lease& lease, std::uint32_t rank, const 
     }
     if (objects.size() > before) needed.push_back(chunk);
   }
-  for (const ChunkId chunk : needed) table.pin(chunk);
+  const std::size_t window_from = needed.size() - std::min<std::size_t>(needed.size(), span);
+  for (std::size_t i = 0; i < needed.size(); ++i) {
+    table.pin(needed[i]);
+    if (i < window_from) continue;
+    table.pin_window(needed[i]);
+    table.mark_ended(needed[i]);
+  }
+  pins.state_->window_from = window_from;
   pins.state_->pinned = std::move(needed);
   return pins;
 }
@@ -164,7 +186,13 @@ CacheStats Cache::stats() const {
   const std::lock_guard lock(impl_->mutex);
   CacheStats stats = impl_->table.stats();
   stats.allocation_failures = impl_->allocation_failures;
+  stats.window_lost_chunks = impl_->window_lost_chunks;
   return stats;
+}
+
+std::uint64_t Cache::tenant_bytes(const std::string& salt) const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->table.tenants().used(salt);
 }
 
 }  // namespace lmcache

@@ -11,6 +11,7 @@ namespace lmcache::cache {
 using ChunkId = std::uint32_t;
 using KeyspaceId = std::uint32_t;
 using LayoutId = std::uint32_t;
+using TenantId = std::uint32_t;
 inline constexpr std::uint32_t kNoId = UINT32_MAX;
 
 /// Objects of one (rank, layout). A bit of `present` per object group; offsets live with the layout
@@ -28,12 +29,15 @@ enum class Place : std::uint8_t {
   kHeld,      ///< in the index; pinned, or a chunk behind it is
   kOrdered,   ///< in the index and in the policy's order
   kParked,    ///< in the index; the policy chose it, but resident chunks follow it
+  kNext,      ///< in the index; goes before anything the policy would choose
   kDetached,  ///< cleared by force: in no index, waiting for its last pin
 };
 
 struct Chunk {
   ChunkHash hash;
   std::uint64_t bytes = 0;                          ///< pool bytes of all its objects
+  std::uint64_t window_bytes = 0;                   ///< of these, of windowed groups
+  std::uint64_t busy_bytes = 0;                     ///< of these, what cannot go now
   boost::container::small_vector<Shard, 1> shards;  ///< ascending (layout, rank)
   KeyspaceId keyspace = kNoId;
   ChunkId parent = kNoId;      ///< the chunk before it, if both are resident and have met
@@ -41,7 +45,11 @@ struct Chunk {
   std::uint32_t pins = 0;      ///< leases, tickets and reads
   std::uint32_t holds = 0;     ///< pins, plus children that are held themselves
   std::uint32_t depth = 0;     ///< index in the chain that created it; parents are always less deep
+  std::uint32_t window_pins = 0;  ///< those of the pins that need its windowed objects
   Place place = Place::kFree;
+  std::uint8_t rung = 0;   ///< thinner.hpp; 0: not there
+  std::uint8_t ended = 0;  ///< lookups that ended here or would have; saturates
+  bool is_end = false;     ///< of the latest store of a sequence
 };
 
 }  // namespace lmcache::cache

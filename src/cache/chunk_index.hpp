@@ -22,6 +22,10 @@ class ChunkIndex {
   /// chunks[id] is filled in and not yet in the index.
   void insert(ChunkId id);
   void erase(ChunkId id);
+  /// What find() compares first: tells chunks apart but for one pair in 2^64.
+  [[nodiscard]] std::uint64_t name(ChunkId id) const noexcept {
+    return probe(chunks_[id].keyspace, chunks_[id].hash).mixed;
+  }
   [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
 
  private:

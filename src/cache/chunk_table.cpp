@@ -25,14 +25,20 @@ ChunkTable::ChunkTable(std::span<std::byte> memory, std::uint64_t align_bytes,
     : base_(aligned(memory, align_bytes).data()),
       allocator_(aligned(memory, align_bytes).size(), align_bytes),
       policy_(std::move(policy)),
+      keyspaces_(policy_->isolates()),
       index_(chunks_) {}
 
 LayoutId ChunkTable::acquire_layout(const LayoutPtr& layout) {
   const LayoutId id = layouts_.acquire(layout);
   LayoutSlot& slot = layouts_[id];
-  if (slot.rounded.empty())
-    for (const ObjectLayout::Group& group : slot.layout->groups)
-      slot.rounded.push_back(allocator_.rounded(group.bytes));
+  if (!slot.rounded.empty()) return id;
+  for (const ObjectLayout::Group& group : slot.layout->groups) {
+    if (!group.auxiliary && group.window_chunks > 0) {
+      slot.windowed |= std::uint64_t{1} << slot.rounded.size();
+      slot.span = std::max(slot.span, static_cast<std::uint32_t>(group.window_chunks));
+    }
+    slot.rounded.push_back(allocator_.rounded(group.bytes));
+  }
   return id;
 }
 
@@ -48,6 +54,7 @@ ChunkId ChunkTable::create_pinned(KeyspaceId keyspace, const ChunkHash& hash, st
   ++pinned_chunks_;
   keyspaces_.add_reference(keyspace);
   index_.insert(id);
+  policy_->admit(id, {index_.name(id), tenant_of(chunk)});
   return id;
 }
 
@@ -63,13 +70,22 @@ void ChunkTable::unpin(ChunkId id) {
   release_hold(id);
 }
 
+void ChunkTable::pin_window(ChunkId id) {
+  if (chunks_[id].window_pins++ == 0) settle(id);
+}
+
+void ChunkTable::unpin_window(ChunkId id) {
+  invariant(chunks_[id].window_pins > 0, "only what is pinned is unpinned");
+  if (--chunks_[id].window_pins == 0) settle(id);
+}
+
 void ChunkTable::hold(ChunkId id) {
   while (id != kNoId) {
     Chunk& chunk = chunks_[id];
     if (chunk.holds++ > 0) return;
     leave_order(id);
     chunk.place = Place::kHeld;
-    held_bytes_ += chunk.bytes;
+    settle(id);
     id = chunk.parent;
   }
 }
@@ -78,13 +94,12 @@ void ChunkTable::release_hold(ChunkId id) {
   while (id != kNoId) {
     Chunk& chunk = chunks_[id];
     if (--chunk.holds > 0) return;
-    held_bytes_ -= chunk.bytes;
+    settle(id);
     const ChunkId parent = chunk.parent;
     if (chunk.place == Place::kDetached) {
       destroy(id);
     } else {
-      chunk.place = Place::kOrdered;
-      policy_->insert(id, chunk.bytes);
+      enter_order(id);
     }
     id = parent;
   }
@@ -92,6 +107,75 @@ void ChunkTable::release_hold(ChunkId id) {
 
 void ChunkTable::leave_order(ChunkId id) {
   if (chunks_[id].place == Place::kOrdered) policy_->remove(id);
+}
+
+void ChunkTable::enter_order(ChunkId id) {
+  Chunk& chunk = chunks_[id];
+  chunk.place = Place::kOrdered;
+  // A chunk of windowed groups alone weighs what they do.
+  const std::uint64_t prefix = chunk.bytes - chunk.window_bytes;
+  policy_->insert(id, prefix > 0 ? prefix : chunk.bytes);
+}
+
+void ChunkTable::goes_next(ChunkId id) {
+  chunks_[id].place = Place::kNext;
+  const TenantId domain = domain_of(tenant_of(chunks_[id]));
+  next_.resize(std::max<std::size_t>(next_.size(), domain + std::size_t{1}));
+  next_[domain].push_back(id);
+}
+
+/// Brings what is counted about a chunk up to date with its state: its rung and its busy bytes.
+void ChunkTable::settle(ChunkId id) {
+  Chunk& chunk = chunks_[id];
+  const TenantId tenant = tenant_of(chunk);
+  if (const std::uint8_t rung = rung_of(chunk); rung != chunk.rung) {
+    if (chunk.rung != 0) thinner_.remove(id, domain_of(tenant), chunk.rung);
+    if (rung != 0) thinner_.insert(id, domain_of(tenant), rung, chunk.window_bytes);
+    chunk.rung = rung;
+  }
+  const std::uint64_t free_to_go = chunk.rung != 0 ? chunk.window_bytes : 0;
+  const std::uint64_t busy = chunk.holds == 0 ? 0 : chunk.bytes - free_to_go;
+  keyspaces_.tenants().change_busy(tenant, static_cast<std::int64_t>(busy - chunk.busy_bytes));
+  chunk.busy_bytes = busy;
+}
+
+std::uint8_t ChunkTable::rung_of(const Chunk& chunk) const noexcept {
+  if (chunk.window_bytes == 0 || chunk.window_pins > 0 || chunk.place == Place::kDetached ||
+      !policy_->evicts())
+    return 0;
+  if (chunk.is_end || chunk.ended > 1) return Thinner::kKept;
+  if (chunk.ended == 1) return Thinner::kPassed;
+  std::uint32_t span = 1;
+  for (const Shard& shard : chunk.shards) span = std::max(span, layouts_[shard.layout].span);
+  return Thinner::interior_rung(chunk.depth, span);
+}
+
+/// With nothing behind it and without its own windowed objects it is of no use to any hit.
+bool ChunkTable::is_dead_end(const Chunk& chunk) const noexcept {
+  return std::ranges::all_of(chunk.shards, [&](const Shard& shard) {
+    const std::uint64_t windowed = layouts_[shard.layout].windowed;
+    return (shard.present & windowed) != windowed;
+  });
+}
+
+void ChunkTable::count_end(ChunkId id) {
+  Chunk& chunk = chunks_[id];
+  if (chunk.ended < UINT8_MAX) ++chunk.ended;
+  settle(id);
+}
+
+void ChunkTable::mark_ended(ChunkId id) {
+  if (chunks_[id].ended == 0) count_end(id);
+}
+
+void ChunkTable::set_end(ChunkId id, bool is_end) {
+  if (chunks_[id].is_end == is_end) return;
+  chunks_[id].is_end = is_end;
+  settle(id);
+}
+
+TenantId ChunkTable::domain_of(TenantId tenant) const noexcept {
+  return tenants().isolated() ? tenant : 0;
 }
 
 void ChunkTable::link(ChunkId child_id, ChunkId parent_id) {
@@ -110,10 +194,7 @@ void ChunkTable::unlink(ChunkId id) {
   const ChunkId parent_id = std::exchange(chunk.parent, kNoId);
   if (parent_id == kNoId) return;
   Chunk& parent = chunks_[parent_id];
-  if (--parent.children == 0 && parent.place == Place::kParked) {
-    parent.place = Place::kOrdered;
-    policy_->restore(parent_id, parent.bytes);
-  }
+  if (--parent.children == 0 && parent.place == Place::kParked) goes_next(parent_id);
   if (chunk.holds > 0) release_hold(parent_id);
 }
 
@@ -121,9 +202,8 @@ void ChunkTable::touch(ChunkId id) {
   Chunk& chunk = chunks_[id];
   if (chunk.place == Place::kOrdered) {
     policy_->touch(id);
-  } else if (chunk.place == Place::kParked) {
-    chunk.place = Place::kOrdered;
-    policy_->insert(id, chunk.bytes);
+  } else if (chunk.place == Place::kParked || chunk.place == Place::kNext) {
+    enter_order(id);
   }
 }
 
@@ -160,49 +240,136 @@ bool ChunkTable::publish(ChunkId id, std::uint32_t rank, LayoutId layout, std::u
   layouts_[layout].offsets(shard.offsets)[group] = static_cast<std::uint64_t>(memory - base_);
   const std::uint64_t bytes = layouts_[layout].rounded[group];
   chunk.bytes += bytes;
-  held_bytes_ += bytes;
   reserved_bytes_ -= bytes;
+  keyspaces_.tenants().change_busy(tenant_of(chunk), -static_cast<std::int64_t>(bytes));
+  if ((layouts_[layout].windowed & bit) != 0) {
+    if (chunk.rung != 0) thinner_.remove(id, domain_of(tenant_of(chunk)), chunk.rung);
+    chunk.rung = 0;
+    chunk.window_bytes += bytes;
+  }
+  settle(id);
   ++objects_;
   return true;
 }
 
-std::byte* ChunkTable::allocate(std::uint64_t bytes) {
+std::byte* ChunkTable::allocate(std::uint64_t bytes, TenantId tenant) {
+  Tenants& tenants = keyspaces_.tenants();
+  while (tenants.isolated() && tenants.used(tenant) + bytes > tenants.max_bytes(tenant))
+    if (!evict_from(tenant)) return nullptr;
   std::optional<std::uint64_t> offset = allocator_.allocate(bytes);
   while (!offset) {
-    if (!evict_one()) return nullptr;
+    // Who has nothing left to give for others may still give for itself.
+    const TenantId from = tenants.isolated() ? tenants.giver().value_or(tenant) : 0;
+    if (!evict_from(from)) return nullptr;
     if (allocator_.largest_free_bytes() >= bytes) offset = allocator_.allocate(bytes);
   }
   reserved_bytes_ += bytes;
+  tenants.change_used(tenant, static_cast<std::int64_t>(bytes));
+  tenants.change_busy(tenant, static_cast<std::int64_t>(bytes));
   return base_ + *offset;
 }
 
-void ChunkTable::give_back(std::byte* memory, std::uint64_t bytes) {
+void ChunkTable::give_back(std::byte* memory, std::uint64_t bytes, TenantId tenant) {
   reserved_bytes_ -= bytes;
+  keyspaces_.tenants().change_busy(tenant, -static_cast<std::int64_t>(bytes));
+  keyspaces_.tenants().change_used(tenant, -static_cast<std::int64_t>(bytes));
   allocator_.free(static_cast<std::uint64_t>(memory - base_), bytes);
 }
 
-std::uint64_t ChunkTable::obtainable_bytes() const noexcept {
-  return policy_->evicts() ? allocator_.total_bytes() - busy_bytes() : allocator_.free_bytes();
+std::uint64_t ChunkTable::obtainable_bytes(TenantId tenant) const noexcept {
+  const std::uint64_t total = allocator_.total_bytes();
+  if (!policy_->evicts()) return allocator_.free_bytes();
+  if (!tenants().isolated()) return total - busy_bytes();
+  const std::uint64_t busy = tenants().busy(tenant);
+  const std::uint64_t most =
+      std::min(total - tenants().floor_of_others(tenant), tenants().max_bytes(tenant));
+  return most - std::min(most, busy);
+}
+
+std::uint64_t ChunkTable::spare_bytes(TenantId tenant, std::uint8_t rung) const noexcept {
+  std::uint64_t spare = allocator_.free_bytes() + thinner_.bytes_below(domain_of(tenant), rung);
+  if (!tenants().isolated()) return spare;
+  const std::uint64_t most = tenants().max_bytes(tenant);
+  const std::uint64_t kept = tenants().used(tenant) - thinner_.bytes_below(tenant, rung);
+  return std::min(spare, most - std::min(most, kept));
 }
 
 std::optional<std::uint64_t> ChunkTable::evict_one() {
-  while (const auto id = policy_->victim()) {
-    Chunk& chunk = chunks_[*id];
+  if (!tenants().isolated()) return evict_from(0);
+  const auto giver = tenants().giver();
+  return giver ? evict_from(*giver) : std::nullopt;
+}
+
+std::optional<std::uint64_t> ChunkTable::evict_from(TenantId domain) {
+  if (!policy_->evicts()) return std::nullopt;
+  if (const auto id = thinner_.first(domain, Thinner::kPassed)) return thin(*id);
+  if (const auto id = next_victim(domain)) return evict(*id);
+  if (const auto id = thinner_.first(domain, Thinner::kKept)) return thin(*id);
+  return std::nullopt;
+}
+
+/// A chunk that nothing follows, out of every order.
+std::optional<ChunkId> ChunkTable::next_victim(TenantId domain) {
+  while (domain < next_.size() && !next_[domain].empty()) {
+    const ChunkId id = next_[domain].back();
+    next_[domain].pop_back();
+    if (chunks_[id].place == Place::kNext && chunks_[id].children == 0) return id;
+  }
+  while (const auto id = policy_->victim(domain)) {
     policy_->remove(*id);
-    if (chunk.children > 0) {
-      chunk.place = Place::kParked;
-      continue;
-    }
-    const std::uint64_t bytes = chunk.bytes;
-    const std::uint64_t before = objects_;
-    unlink(*id);
-    index_.erase(*id);
-    destroy(*id);
-    evicted_bytes_ += bytes;
-    evicted_objects_ += before - objects_;
-    return bytes;
+    if (chunks_[*id].children == 0) return id;
+    chunks_[*id].place = Place::kParked;
   }
   return std::nullopt;
+}
+
+std::uint64_t ChunkTable::evict(ChunkId id) {
+  const std::uint64_t bytes = chunks_[id].bytes;
+  const std::uint64_t before = objects_;
+  const ChunkId parent = chunks_[id].parent;
+  unlink(id);
+  index_.erase(id);
+  policy_->evicted(id);
+  destroy(id);
+  if (parent != kNoId && chunks_[parent].children == 0 &&
+      chunks_[parent].place == Place::kOrdered && is_dead_end(chunks_[parent])) {
+    policy_->remove(parent);
+    goes_next(parent);
+  }
+  evicted_bytes_ += bytes;
+  evicted_objects_ += before - objects_;
+  return bytes;
+}
+
+/// Frees a chunk's windowed objects; the chunk stays.
+std::uint64_t ChunkTable::thin(ChunkId id) {
+  Chunk& chunk = chunks_[id];
+  const std::uint64_t bytes = chunk.window_bytes;
+  const std::uint64_t before = objects_;
+  thinner_.remove(id, domain_of(tenant_of(chunk)), std::exchange(chunk.rung, std::uint8_t{0}));
+  for (Shard& shard : chunk.shards)
+    shard.present &= ~free_objects(shard, shard.present & layouts_[shard.layout].windowed);
+  chunk.bytes -= bytes;
+  chunk.window_bytes = 0;
+  keyspaces_.tenants().change_used(tenant_of(chunk), -static_cast<std::int64_t>(bytes));
+  settle(id);
+  thinned_bytes_ += bytes;
+  thinned_objects_ += before - objects_;
+  evicted_bytes_ += bytes;
+  evicted_objects_ += before - objects_;
+  return bytes;
+}
+
+/// Frees those of the shard's objects that `groups` names; returns it.
+std::uint64_t ChunkTable::free_objects(const Shard& shard, std::uint64_t groups) {
+  LayoutSlot& layout = layouts_[shard.layout];
+  const auto offsets = layout.offsets(shard.offsets);
+  for (std::uint64_t left = groups; left != 0; left &= left - 1) {
+    const auto group = static_cast<std::size_t>(std::countr_zero(left));
+    allocator_.free(offsets[group], layout.rounded[group]);
+    --objects_;
+  }
+  return groups;
 }
 
 void ChunkTable::clear(bool force) {
@@ -222,6 +389,7 @@ void ChunkTable::clear(bool force) {
     index_.erase(id);
     if (chunk.pins > 0) {
       chunk.place = Place::kDetached;
+      settle(id);
     } else {
       leave_order(id);
       destroy(id);
@@ -233,17 +401,14 @@ void ChunkTable::clear(bool force) {
 void ChunkTable::destroy(ChunkId id) {
   Chunk& chunk = chunks_[id];
   invariant(chunk.children == 0 && chunk.holds == 0, "what is freed is in nobody's use");
+  const TenantId tenant = tenant_of(chunk);
+  if (chunk.rung != 0) thinner_.remove(id, domain_of(tenant), chunk.rung);
   for (const Shard& shard : chunk.shards) {
-    LayoutSlot& layout = layouts_[shard.layout];
-    const auto offsets = layout.offsets(shard.offsets);
-    for (std::uint64_t left = shard.present; left != 0; left &= left - 1) {
-      const auto group = static_cast<std::size_t>(std::countr_zero(left));
-      allocator_.free(offsets[group], layout.rounded[group]);
-      --objects_;
-    }
-    layout.give_back_offsets(shard.offsets);
+    free_objects(shard, shard.present);
+    layouts_[shard.layout].give_back_offsets(shard.offsets);
     layouts_.release(shard.layout);
   }
+  keyspaces_.tenants().change_used(tenant, -static_cast<std::int64_t>(chunk.bytes));
   keyspaces_.release(chunk.keyspace);
   chunk = Chunk{};
   chunk_ids_.give_back(id);
@@ -261,6 +426,8 @@ CacheStats ChunkTable::stats() const noexcept {
   stats.reserved_bytes = reserved_bytes_;
   stats.evicted_objects = evicted_objects_;
   stats.evicted_bytes = evicted_bytes_;
+  stats.thinned_objects = thinned_objects_;
+  stats.thinned_bytes = thinned_bytes_;
   return stats;
 }
 

@@ -9,12 +9,16 @@
 //   kOrdered, victim        -> freed, or kParked if chunks that follow it are resident
 //   kParked, held           -> kHeld
 //   kParked, touched        -> kOrdered, most recently used
-//   kParked, last child gone -> kOrdered, first to go
+//   kParked, last child gone -> kNext, goes before all in order
+//   kOrdered, last child evicted, own windowed objects thinned out -> kNext: no hit can end there
+//   kNext, held or touched  -> as from kParked
 //   kHeld, cleared by force -> kDetached, no longer found, freed with the last pin
 //
 // Pins are what leases, tickets and reads have. A *hold* is a pin or a held child, so all ancestors
-// of a held chunk are held, and all the rest could be evicted, leaves first: exactly
-// used - reserved - held bytes. Ancestors lose their hold after their children, which is why they
+// of a held chunk are held, and all the rest could be evicted, leaves first. Of a held chunk the
+// windowed objects may go too, unless a pin needs them: a *window pin*, which leases and stores
+// have on the last chunks of their chain and reads on what they read. What can be freed is exactly
+// used - busy bytes. Ancestors lose their hold after their children, which is why they
 // come back to the policy as more recent than what follows them.
 //
 // A policy may still name a chunk before those that follow it, after a touch of these alone, say;
@@ -22,7 +26,8 @@
 // insert or touch, and the order never holds a pinned chunk that a search for a victim would have
 // to step over.
 //
-// Who frees what: a chunk's objects are freed with the chunk and never alone; memory handed out by
+// Who frees what: a chunk's objects are freed with the chunk, those of windowed groups also alone,
+// in the order of thinner.hpp; memory handed out by
 // allocate() belongs to the caller until publish() took it or give_back() returned it. A chunk has
 // a reference on its keyspace, each shard one on its layout; the names go with the last of them.
 #pragma once
@@ -34,12 +39,14 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "cache/chunk.hpp"
 #include "cache/chunk_index.hpp"
 #include "cache/names.hpp"
 #include "cache/paged.hpp"
 #include "cache/policy.hpp"
+#include "cache/thinner.hpp"
 #include "pool/allocator.hpp"
 
 namespace lmcache::cache {
@@ -54,6 +61,8 @@ class ChunkTable {
 
   // Names. acquire_layout also works out the rounded sizes.
   [[nodiscard]] Keyspaces& keyspaces() noexcept { return keyspaces_; }
+  [[nodiscard]] const Keyspaces& keyspaces() const noexcept { return keyspaces_; }
+  [[nodiscard]] const Tenants& tenants() const noexcept { return keyspaces_.tenants(); }
   [[nodiscard]] const Layouts& layouts() const noexcept { return layouts_; }
   [[nodiscard]] LayoutId acquire_layout(const LayoutPtr& layout);
   void release_layout(LayoutId id) { layouts_.release(id); }
@@ -68,12 +77,23 @@ class ChunkTable {
                                       std::uint32_t depth);
   void pin(ChunkId id);
   void unpin(ChunkId id);
+  /// On top of a pin: its windowed objects stay as well.
+  void pin_window(ChunkId id);
+  void unpin_window(ChunkId id);
   /// Makes `parent` the chunk before `child`, unless the child has one already or the link could
   /// close a ring.
   void link(ChunkId child, ChunkId parent);
   /// Most recently used, if it is in the policy's order or parked; a held chunk becomes that by
   /// itself.
   void touch(ChunkId id);
+  /// A lookup's hit contains it.
+  void count_hit(ChunkId id) { policy_->hit(id); }
+  /// A lookup ended here, or would have with the windowed objects; a retrieve makes it once if no
+  /// lookup has.
+  void count_end(ChunkId id);
+  void mark_ended(ChunkId id);
+  /// Whether it is the end of the latest store of a sequence.
+  void set_end(ChunkId id, bool is_end);
 
   // Objects
   [[nodiscard]] const Shard* shard(ChunkId id, std::uint32_t rank, LayoutId layout) const noexcept;
@@ -83,16 +103,21 @@ class ChunkTable {
   [[nodiscard]] bool publish(ChunkId id, std::uint32_t rank, LayoutId layout, std::uint32_t group,
                              std::byte* memory);
 
-  // Memory. Sizes are rounded ones (LayoutSlot::rounded).
-  /// Evicts until there is a free extent of that size; nullptr if nothing evictable is left and
-  /// there is none.
-  [[nodiscard]] std::byte* allocate(std::uint64_t bytes);
-  void give_back(std::byte* memory, std::uint64_t bytes);
-  /// Free now, or after evicting all that may be evicted.
-  [[nodiscard]] std::uint64_t obtainable_bytes() const noexcept;
+  // Memory. Sizes are rounded ones (LayoutSlot::rounded); a tenant is who it is for.
+  /// Evicts until there is a free extent of that size and the tenant may have it; nullptr if that
+  /// cannot be.
+  [[nodiscard]] std::byte* allocate(std::uint64_t bytes, TenantId tenant);
+  void give_back(std::byte* memory, std::uint64_t bytes, TenantId tenant);
+  /// Free now, or after evicting all that may be evicted for the sake of a new tenant (kNoId) or
+  /// this one.
+  [[nodiscard]] std::uint64_t obtainable_bytes(TenantId tenant) const noexcept;
+  /// What a store of that tenant can have at the price of interior windowed objects below this rung
+  /// alone.
+  [[nodiscard]] std::uint64_t spare_bytes(TenantId tenant, std::uint8_t rung) const noexcept;
   /// In use and not evictable: held chunks and memory being filled.
-  [[nodiscard]] std::uint64_t busy_bytes() const noexcept { return held_bytes_ + reserved_bytes_; }
-  /// Evicts one chunk; bytes freed, nothing if none may be evicted.
+  [[nodiscard]] std::uint64_t busy_bytes() const noexcept { return tenants().total_busy(); }
+  /// Evicts one chunk, or one chunk's windowed objects; bytes freed, nothing if none may be
+  /// evicted.
   [[nodiscard]] std::optional<std::uint64_t> evict_one();
   void clear(bool force);
 
@@ -104,24 +129,40 @@ class ChunkTable {
   void hold(ChunkId id);
   void release_hold(ChunkId id);
   void leave_order(ChunkId id);
+  void enter_order(ChunkId id);
+  void goes_next(ChunkId id);
   void unlink(ChunkId id);
   void destroy(ChunkId id);
+  void settle(ChunkId id);
+  [[nodiscard]] std::uint8_t rung_of(const Chunk& chunk) const noexcept;
+  [[nodiscard]] bool is_dead_end(const Chunk& chunk) const noexcept;
+  [[nodiscard]] TenantId tenant_of(const Chunk& chunk) const noexcept {
+    return keyspaces_.tenant(chunk.keyspace);
+  }
+  [[nodiscard]] TenantId domain_of(TenantId tenant) const noexcept;
+  [[nodiscard]] std::optional<std::uint64_t> evict_from(TenantId domain);
+  [[nodiscard]] std::optional<ChunkId> next_victim(TenantId domain);
+  std::uint64_t evict(ChunkId id);
+  std::uint64_t thin(ChunkId id);
+  std::uint64_t free_objects(const Shard& shard, std::uint64_t groups);
   [[nodiscard]] Shard& shard_for(Chunk& chunk, std::uint32_t rank, LayoutId layout);
 
   std::byte* base_;
   pool::Allocator allocator_;
   std::unique_ptr<Policy> policy_;
+  Thinner thinner_;
+  std::vector<std::vector<ChunkId>> next_;  ///< by domain; those no longer kNext are passed over
   Keyspaces keyspaces_;
   Layouts layouts_;
   Paged<Chunk> chunks_;
   IdPool chunk_ids_;
   ChunkIndex index_;
 
-  // used = bytes of chunks (held ones: held_bytes_) + reserved_bytes_; objects_ counts bits of
-  // Shard::present.
-  std::uint64_t held_bytes_ = 0, reserved_bytes_ = 0;
+  // used = bytes of chunks + reserved_bytes_; objects_ counts bits of Shard::present.
+  std::uint64_t reserved_bytes_ = 0;
   std::uint64_t objects_ = 0, pinned_chunks_ = 0;
   std::uint64_t evicted_objects_ = 0, evicted_bytes_ = 0;
+  std::uint64_t thinned_objects_ = 0, thinned_bytes_ = 0;
 };
 
 }  // namespace lmcache::cache

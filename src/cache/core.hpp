@@ -21,14 +21,15 @@ struct Core {
        std::unique_ptr<cache::Policy> policy)
       : table(memory, align_bytes, std::move(policy)) {}
 
-  /// Links what follows each other in `chain` and pins it, front to back. Absent chunks are kNoId.
-  void pin_chain(std::span<const cache::ChunkId> chain);
+  /// Links what follows each other in `chain` and pins it, front to back; from position
+  /// `window_from` on the windowed objects too. Absent chunks are kNoId.
+  void pin_chain(std::span<const cache::ChunkId> chain, std::size_t window_from);
   /// The other way round, so that a prefix becomes more recent than what follows it.
-  void unpin_chain(std::span<const cache::ChunkId> chain);
+  void unpin_chain(std::span<const cache::ChunkId> chain, std::size_t window_from);
 
   mutable std::mutex mutex;
   cache::ChunkTable table;
-  std::uint64_t allocation_failures = 0;
+  std::uint64_t allocation_failures = 0, window_lost_chunks = 0;
 };
 using CorePtr = std::shared_ptr<Core>;
 
@@ -37,12 +38,14 @@ struct LeaseState {
   CorePtr core;
   std::vector<cache::ChunkId> chain;  ///< kNoId: a gap that windowed layouts allow, or released
   std::vector<bool> held;             ///< false: released
+  std::size_t window_from = 0;        ///< first whose windowed objects the hit needs
 };
 
 struct ReadState {
   ~ReadState();
   CorePtr core;
   std::vector<cache::ChunkId> pinned;
+  std::size_t window_from = 0;  ///< in `pinned`
   std::vector<ObjectRef> objects;
 };
 
@@ -51,16 +54,18 @@ struct ReadState {
 struct StoreState {
   ~StoreState();  ///< gives back what was not published, then unpins the chain
 
+  [[nodiscard]] cache::TenantId tenant() const;
   /// Memory for all of `objects` or for none; evicts as needed. Core's mutex is held.
   [[nodiscard]] bool allocate();
   /// Makes the objects resident and forgets them. Core's mutex is held.
   void publish();
 
   CorePtr core;
-  cache::KeyspaceId keyspace = cache::kNoId;  ///< referenced while objects is not empty
+  cache::KeyspaceId keyspace = cache::kNoId;  ///< referenced
   cache::LayoutId layout = cache::kNoId;      ///< likewise
   std::uint32_t rank = 0;
   std::uint32_t first = 0;
+  std::size_t window_from = 0;        ///< what a hit of the whole chain needs of windowed groups
   std::vector<cache::ChunkId> chain;  ///< [0, n); kNoId: absent
   std::vector<ChunkHash> hashes;      ///< [first, n)
   std::vector<ObjectRef> objects;     ///< data is nullptr until allocated

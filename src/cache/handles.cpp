@@ -4,33 +4,37 @@
 namespace lmcache {
 namespace detail {
 
-void Core::pin_chain(std::span<const cache::ChunkId> chain) {
+void Core::pin_chain(std::span<const cache::ChunkId> chain, std::size_t window_from) {
   for (std::size_t i = 0; i < chain.size(); ++i) {
     if (chain[i] == cache::kNoId) continue;
     if (i > 0 && chain[i - 1] != cache::kNoId) table.link(chain[i], chain[i - 1]);
     table.pin(chain[i]);
+    if (i >= window_from) table.pin_window(chain[i]);
   }
 }
 
-void Core::unpin_chain(std::span<const cache::ChunkId> chain) {
-  for (std::size_t i = chain.size(); i-- > 0;)
-    if (chain[i] != cache::kNoId) table.unpin(chain[i]);
+void Core::unpin_chain(std::span<const cache::ChunkId> chain, std::size_t window_from) {
+  for (std::size_t i = chain.size(); i-- > 0;) {
+    if (chain[i] == cache::kNoId) continue;
+    if (i >= window_from) table.unpin_window(chain[i]);
+    table.unpin(chain[i]);
+  }
 }
 
 LeaseState::~LeaseState() {
   const std::lock_guard lock(core->mutex);
-  core->unpin_chain(chain);
+  core->unpin_chain(chain, window_from);
 }
 
 ReadState::~ReadState() {
   const std::lock_guard lock(core->mutex);
-  core->unpin_chain(pinned);
+  core->unpin_chain(pinned, window_from);
 }
 
 StoreState::~StoreState() {
   const std::lock_guard lock(core->mutex);
   give_back();
-  core->unpin_chain(chain);
+  core->unpin_chain(chain, window_from);
   if (layout != cache::kNoId) core->table.release_layout(layout);
   if (keyspace != cache::kNoId) core->table.keyspaces().release(keyspace);
 }
@@ -56,6 +60,7 @@ void Lease::release(std::uint32_t index) noexcept {
   cache::ChunkId& id = state_->chain[index];
   if (id == cache::kNoId) return;
   const std::lock_guard lock(state_->core->mutex);
+  if (index >= state_->window_from) state_->core->table.unpin_window(id);
   state_->core->table.unpin(id);
   id = cache::kNoId;
 }

@@ -59,6 +59,7 @@ bool HitFinder::add(std::span<const Shard> shards) {
     }
   }
   if (ranks_served == world_size_) best_ = length;
+  if (ranks_alive == world_size_) alive_length_ = length;
   return ranks_alive == world_size_ || !every_layout_has_full_rows_;
 }
 

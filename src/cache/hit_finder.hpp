@@ -41,6 +41,10 @@ class HitFinder {
   bool add(std::span<const Shard> shards);
   /// The longest servable prefix of what was added.
   [[nodiscard]] std::uint32_t best() const noexcept { return best_; }
+  /// What it would be if every windowed object were there, at least best().
+  [[nodiscard]] std::uint32_t best_by_full() const noexcept {
+    return every_layout_has_full_rows_ ? alive_length_ : best_;
+  }
 
  private:
   struct Cell {
@@ -57,7 +61,7 @@ class HitFinder {
   std::uint32_t world_size_;
   std::span<const HitLayout> layouts_;
   bool every_layout_has_full_rows_ = true;
-  std::uint32_t length_ = 0, best_ = 0;
+  std::uint32_t length_ = 0, best_ = 0, alive_length_ = 0;
   std::vector<Cell> cells_;                    ///< [layout][rank]
   std::vector<std::uint32_t> run_starts_;      ///< [cell][group], made when a layout has windows
   std::size_t groups_ = 0;                     ///< row stride of run_starts_

@@ -1,27 +1,23 @@
-// Least recently used goes first. One doubly linked list; sizes play no role, the eviction loops
-// count bytes themselves.
+// Least recently used goes first. One list; sizes play no role, the eviction loops count bytes
+// themselves.
 #pragma once
 
-#include "cache/paged.hpp"
+#include "cache/list.hpp"
 #include "cache/policy.hpp"
 
 namespace lmcache::cache {
 
 class Lru final : public Policy {
  public:
+  void admit(ChunkId id, const Identity& identity) override;
   void insert(ChunkId id, std::uint64_t bytes) override;
   void touch(ChunkId id) override;
   void remove(ChunkId id) override;
-  void restore(ChunkId id, std::uint64_t bytes) override;
-  [[nodiscard]] std::optional<ChunkId> victim() const override;
-  [[nodiscard]] bool evicts() const noexcept override { return true; }
+  [[nodiscard]] std::optional<ChunkId> victim(TenantId tenant) override;
 
  private:
-  struct Link {
-    ChunkId newer = kNoId, older = kNoId;
-  };
-  Paged<Link> links_;  ///< by chunk id
-  ChunkId newest_ = kNoId, oldest_ = kNoId;
+  Paged<ListNode> nodes_;
+  List<ListNode> order_;
 };
 
 }  // namespace lmcache::cache

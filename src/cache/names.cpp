@@ -18,6 +18,7 @@ KeyspaceId Keyspaces::acquire(const Keyspace& keyspace) {
   const auto [node, added] = by_name_.try_emplace(keyspace);
   if (added) {
     node->second.id = ids_.take();
+    node->second.tenant = tenants_.acquire(keyspace.salt);
     slots_.resize(ids_.end());
     slots_[node->second.id] = &*node;
   }
@@ -27,6 +28,7 @@ KeyspaceId Keyspaces::acquire(const Keyspace& keyspace) {
 
 void Keyspaces::release(KeyspaceId id) {
   if (--slots_[id]->second.references > 0) return;
+  tenants_.release(slots_[id]->second.tenant);
   by_name_.erase(by_name_.find(slots_[id]->first));
   slots_[id] = nullptr;
   ids_.give_back(id);

@@ -15,16 +15,22 @@
 
 #include "cache/chunk.hpp"
 #include "cache/paged.hpp"
+#include "cache/tenants.hpp"
 
 namespace lmcache::cache {
 
 class Keyspaces {
  public:
+  explicit Keyspaces(bool isolated = false) : tenants_(isolated) {}
   [[nodiscard]] KeyspaceId find(const Keyspace& keyspace) const;  ///< kNoId: nobody holds it
   [[nodiscard]] KeyspaceId acquire(const Keyspace& keyspace);     ///< adds a reference
   void add_reference(KeyspaceId id) noexcept { ++slots_[id]->second.references; }
   void release(KeyspaceId id);
   [[nodiscard]] std::size_t size() const noexcept { return by_name_.size(); }
+  /// Whoever holds a keyspace holds its tenant.
+  [[nodiscard]] TenantId tenant(KeyspaceId id) const noexcept { return slots_[id]->second.tenant; }
+  [[nodiscard]] Tenants& tenants() noexcept { return tenants_; }
+  [[nodiscard]] const Tenants& tenants() const noexcept { return tenants_; }
 
  private:
   struct Less {
@@ -32,12 +38,14 @@ class Keyspaces {
   };
   struct Use {
     KeyspaceId id = kNoId;
+    TenantId tenant = kNoId;
     std::uint64_t references = 0;
   };
   using Map = std::map<Keyspace, Use, Less>;
   Map by_name_;
   std::vector<Map::value_type*> slots_;  ///< map nodes do not move
   IdPool ids_;
+  Tenants tenants_;
 };
 
 /// What the cache derives from a layout once, and the place of every object of that layout.
@@ -45,6 +53,8 @@ struct LayoutSlot {
   LayoutPtr layout;
   std::uint64_t references = 0;
   std::vector<std::uint64_t> rounded;  ///< pool bytes per object, by group
+  std::uint64_t windowed = 0;          ///< mask of groups with a window
+  std::uint32_t span = 0;              ///< chunks of the longest window
 
   /// Offsets of one shard, by group.
   [[nodiscard]] std::span<std::uint64_t> offsets(std::uint32_t id) noexcept;

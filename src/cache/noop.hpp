@@ -7,11 +7,11 @@ namespace lmcache::cache {
 
 class Noop final : public Policy {
  public:
+  void admit(ChunkId /*id*/, const Identity& /*identity*/) override {}
   void insert(ChunkId /*id*/, std::uint64_t /*bytes*/) override {}
   void touch(ChunkId /*id*/) override {}
   void remove(ChunkId /*id*/) override {}
-  void restore(ChunkId /*id*/, std::uint64_t /*bytes*/) override {}
-  [[nodiscard]] std::optional<ChunkId> victim() const override { return std::nullopt; }
+  [[nodiscard]] std::optional<ChunkId> victim(TenantId /*tenant*/) override { return std::nullopt; }
   [[nodiscard]] bool evicts() const noexcept override { return false; }
 };
 

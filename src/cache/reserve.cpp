@@ -1,5 +1,6 @@
 // The two halves of a store inside the cache: reserve() and what its ticket does later.
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <numeric>
 #include <string>
@@ -54,31 +55,88 @@ struct Missing {
   std::uint64_t bytes = 0;  ///< of the pool; saturates
 };
 
-Missing find_missing(const detail::StoreState& store, const ObjectLayout& layout,
-                     std::span<const std::vector<bool>> wanted) {
-  const cache::ChunkTable& table = store.core->table;
-  const cache::LayoutId id = table.layouts().find(layout);
-  std::vector<std::uint64_t> rounded;
-  for (const ObjectLayout::Group& group : layout.groups)
-    rounded.push_back(table.allocator().rounded(group.bytes));
-  Missing missing;
-  for (std::size_t i = 0; i < store.hashes.size(); ++i) {
-    const ChunkId chunk = store.chain[store.first + i];
-    const cache::Shard* shard =
-        chunk == kNoId || id == kNoId ? nullptr : table.shard(chunk, store.rank, id);
-    std::uint64_t groups = 0;
-    for (std::size_t g = 0; g < wanted.size(); ++g) {
-      const std::uint64_t bit = std::uint64_t{1} << g;
-      if (!wanted[g][i] || (shard != nullptr && (shard->present & bit) != 0)) continue;
-      groups |= bit;
-      ++missing.objects;
-      if (__builtin_add_overflow(missing.bytes, rounded[g], &missing.bytes))
-        missing.bytes = UINT64_MAX;
+/// Decides what a store takes along. Windowed objects inside its range are of use only if a later
+/// hit ends there: they take room that is free or that less likely ones of their kind have, never
+/// that of a prefix. Those where a lookup ended before are as good as the store's end.
+class StorePlanner {
+ public:
+  StorePlanner(const detail::StoreState& store, std::uint32_t checkpoint_chunks)
+      : store_(store),
+        table_(store.core->table),
+        layout_(table_.layouts()[store.layout]),
+        checkpoint_chunks_(checkpoint_chunks) {}
+
+  Missing plan(std::span<const std::vector<bool>> wanted) {
+    Missing missing;
+    for (std::uint32_t i = 0; i < store_.hashes.size(); ++i) {
+      const std::uint64_t absent = absent_groups(i, wanted);
+      const std::uint64_t interior = is_interior(i) ? absent & layout_.windowed : 0;
+      missing.groups.push_back(absent & ~interior);
+      count(missing, absent & ~interior);
+      if (interior == 0 || !is_checkpoint(store_.first + i)) continue;
+      const std::uint8_t rung = cache::Thinner::interior_rung(store_.first + i, layout_.span);
+      rungs_[rung].push_back({i, interior});
     }
-    missing.groups.push_back(groups);
+    for (std::uint8_t rung = cache::Thinner::kLevels; rung > 0; --rung) take_rung(missing, rung);
+    return missing;
   }
-  return missing;
-}
+
+ private:
+  struct Interior {
+    std::uint32_t position;  ///< in the range
+    std::uint64_t groups;
+  };
+
+  std::uint64_t absent_groups(std::uint32_t position,
+                              std::span<const std::vector<bool>> wanted) const {
+    const ChunkId chunk = store_.chain[store_.first + position];
+    const cache::Shard* shard =
+        chunk == kNoId ? nullptr : table_.shard(chunk, store_.rank, store_.layout);
+    std::uint64_t groups = 0;
+    for (std::size_t g = 0; g < wanted.size(); ++g)
+      if (wanted[g][position]) groups |= std::uint64_t{1} << g;
+    return shard == nullptr ? groups : groups & ~shard->present;
+  }
+
+  [[nodiscard]] bool is_interior(std::uint32_t position) const {
+    const ChunkId chunk = store_.chain[store_.first + position];
+    return store_.first + position < store_.window_from &&
+           (chunk == kNoId || table_[chunk].ended == 0);
+  }
+
+  /// Whether a hit whose length is a multiple of checkpoint_chunks needs it.
+  [[nodiscard]] bool is_checkpoint(std::uint32_t chunk) const {
+    return (std::uint64_t{chunk} + layout_.span) / checkpoint_chunks_ > chunk / checkpoint_chunks_;
+  }
+
+  void count(Missing& missing, std::uint64_t groups) const {
+    for (std::uint64_t left = groups; left != 0; left &= left - 1) {
+      const std::uint64_t bytes = layout_.rounded[static_cast<std::size_t>(std::countr_zero(left))];
+      ++missing.objects;
+      if (__builtin_add_overflow(missing.bytes, bytes, &missing.bytes)) missing.bytes = UINT64_MAX;
+    }
+  }
+
+  void take_rung(Missing& missing, std::uint8_t rung) const {
+    if (rungs_[rung].empty()) return;
+    const std::uint64_t spare =
+        table_.spare_bytes(table_.keyspaces().tenant(store_.keyspace), rung);
+    for (const Interior& interior : rungs_[rung]) {
+      Missing with = {{}, missing.objects, missing.bytes};
+      count(with, interior.groups);
+      if (with.bytes > spare) return;
+      missing.objects = with.objects;
+      missing.bytes = with.bytes;
+      missing.groups[interior.position] |= interior.groups;
+    }
+  }
+
+  const detail::StoreState& store_;
+  const cache::ChunkTable& table_;
+  const cache::LayoutSlot& layout_;
+  std::uint32_t checkpoint_chunks_;
+  std::array<std::vector<Interior>, cache::Thinner::kLevels + 1> rungs_;
+};
 
 Error no_memory(const cache::ChunkTable& table, const Missing& missing) {
   const auto text = [](std::uint64_t bytes) { return std::to_string(bytes); };
@@ -115,23 +173,24 @@ Result<StoreTicket> Cache::reserve(const Keyspace& keyspace, std::uint32_t rank,
     return Error{Cause::kBadGeometry, "two layouts of one fingerprint with different groups"};
   if (const cache::KeyspaceId known = table.keyspaces().find(keyspace); known != kNoId)
     for (std::size_t i = 0; i < hashes.size(); ++i) chain[i] = table.find(known, hashes[i]);
-  impl_->pin_chain(chain);
+  store.keyspace = table.keyspaces().acquire(keyspace);
+  store.layout = table.acquire_layout(layout);
+  const std::size_t span = table.layouts()[store.layout].span;
+  store.window_from = chain.size() - std::min(chain.size(), span);
+  impl_->pin_chain(chain, store.window_from);
   store.chain = std::move(chain);
 
-  const Missing missing = find_missing(store, *layout, wanted);
-  if (missing.bytes > table.obtainable_bytes()) {
+  const Missing missing = StorePlanner(store, impl_->checkpoint_chunks).plan(wanted);
+  if (missing.bytes > table.obtainable_bytes(store.tenant())) {
     ++impl_->allocation_failures;
     return no_memory(table, missing);
   }
-  if (missing.objects == 0) return ticket;
   store.objects.reserve(missing.objects);
   for (std::uint32_t i = 0; i < missing.groups.size(); ++i)
     for (std::uint64_t left = missing.groups[i]; left != 0; left &= left - 1) {
       const auto group = static_cast<std::uint32_t>(std::countr_zero(left));
       store.objects.push_back({group, first + i, nullptr, layout->groups[group].bytes});
     }
-  store.keyspace = table.keyspaces().acquire(keyspace);
-  store.layout = table.acquire_layout(layout);
   if (!store.allocate()) {
     ++impl_->allocation_failures;
     return no_memory(table, missing);
@@ -140,6 +199,10 @@ Result<StoreTicket> Cache::reserve(const Keyspace& keyspace, std::uint32_t rank,
 }
 
 namespace detail {
+
+cache::TenantId StoreState::tenant() const {
+  return core->table.keyspaces().tenant(keyspace);
+}
 
 std::uint64_t StoreState::rounded(const ObjectRef& object) const {
   return core->table.layouts()[layout].rounded[object.group];
@@ -161,7 +224,7 @@ bool StoreState::allocate() {
 
 bool StoreState::try_allocate(std::span<const std::uint32_t> order) {
   for (const std::uint32_t i : order) {
-    objects[i].data = core->table.allocate(rounded(objects[i]));
+    objects[i].data = core->table.allocate(rounded(objects[i]), tenant());
     if (objects[i].data == nullptr) return false;
   }
   return true;
@@ -170,7 +233,7 @@ bool StoreState::try_allocate(std::span<const std::uint32_t> order) {
 void StoreState::give_back() {
   for (ObjectRef& object : objects)
     if (object.data != nullptr)
-      core->table.give_back(std::exchange(object.data, nullptr), rounded(object));
+      core->table.give_back(std::exchange(object.data, nullptr), rounded(object), tenant());
 }
 
 /// Finds the chunk at `position` again if it was absent at reserve() or has been cleared by force
@@ -185,12 +248,14 @@ void StoreState::adopt(std::uint32_t position, bool create) {
     table.pin(now);
   else if (create)
     now = table.create_pinned(keyspace, hash, position);
+  const bool window = position >= window_from;
+  if (now != kNoId && window) table.pin_window(now);
+  if (id != kNoId && window) table.unpin_window(id);
   if (id != kNoId) table.unpin(id);
   id = now;
 }
 
 void StoreState::publish() {
-  if (objects.empty()) return;
   cache::ChunkTable& table = core->table;
   for (ObjectRef& object : objects) {
     adopt(object.chunk, true);
@@ -202,6 +267,9 @@ void StoreState::publish() {
     if (chain[i] != kNoId && chain[i - 1] != kNoId &&
         table[chain[i - 1]].place != cache::Place::kDetached)
       table.link(chain[i], chain[i - 1]);
+  // Where a sequence ended before it is interior now.
+  for (std::size_t i = 0; i < chain.size(); ++i)
+    if (chain[i] != kNoId) table.set_end(chain[i], i >= window_from);
   give_back();
   objects.clear();
 }

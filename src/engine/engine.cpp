@@ -18,6 +18,7 @@ CacheOptions cache_options(const ServerConfig& config) {
   out.policy = config.eviction_policy;
   out.trigger_watermark = config.eviction_trigger_watermark;
   out.eviction_ratio = config.eviction_ratio;
+  out.window_checkpoint_chunks = config.window_checkpoint_chunks;
   return out;
 }
 

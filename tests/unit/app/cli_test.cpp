@@ -262,9 +262,7 @@ TEST(BadValues, KnownValuesOfTheReferenceAreRefusedWithAReason) {
            {"--hash-algorithm", "builtin"},
            {"--engine-type", "blend"},
            {"--supported-transfer-mode", "engine_driven"},
-           {"--supported-transfer-mode", "auto"},
-           {"--eviction-policy", "ARC"},
-           {"--eviction-policy", "IsolatedLRU"}}) {
+           {"--supported-transfer-mode", "auto"}}) {
     EXPECT_THAT(complaint({flag, value}), StartsWith(flag + " " + value + " is not supported: "));
   }
 }

@@ -19,7 +19,8 @@ class ChunkTableTest : public testing::Test {
   ChunkId add(std::uint64_t name, ChunkId parent = kNoId) {
     const std::uint32_t depth = parent == kNoId ? 0 : table_[parent].depth + 1;
     const ChunkId id = table_.create_pinned(space_, hash_of(name), depth);
-    EXPECT_TRUE(table_.publish(id, 0, layout_, 0, table_.allocate(kUnit)));
+    EXPECT_TRUE(table_.publish(id, 0, layout_, 0,
+                               table_.allocate(kUnit, table_.keyspaces().tenant(space_))));
     if (parent != kNoId) table_.link(id, parent);
     table_.unpin(id);
     return id;
@@ -118,7 +119,7 @@ TEST_F(ChunkTableTest, AncestorsOfAPinnedChunkAreHeld) {
   add(3, a);
   table_.pin(c);
   EXPECT_EQ(table_.busy_bytes(), 3 * kUnit);
-  EXPECT_EQ(table_.obtainable_bytes(), 61 * kUnit);
+  EXPECT_EQ(table_.obtainable_bytes(0), 61 * kUnit);
   EXPECT_THAT(evict_all(4), ElementsAre(3));
   table_.unpin(c);
   EXPECT_EQ(table_.busy_bytes(), 0u);
@@ -204,7 +205,9 @@ TEST(ChunkTableAlignment, ObjectsAreAlignedWhereverTheMemoryStarts) {
   const test::Pool pool(4);
   ChunkTable table(pool.memory().subspan(100), kUnit, make_policy("LRU").value());
   EXPECT_EQ(table.allocator().total_bytes(), 3 * kUnit);
-  EXPECT_EQ(table.allocate(kUnit), pool.memory().data() + kUnit);
+  EXPECT_EQ(
+      table.allocate(kUnit, table.keyspaces().tenant(table.keyspaces().acquire({"m", "", 1}))),
+      pool.memory().data() + kUnit);
 }
 
 }  // namespace

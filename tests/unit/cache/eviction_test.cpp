@@ -65,7 +65,7 @@ TEST(Eviction, AllObjectsOfAChunkGoTogether) {
   const Pool pool(16);
   Cache cache(pool.memory(), {});
   const Keyspace two{"model", "", 2};
-  const LayoutPtr layout = layout_of(2, {-1, 1});
+  const LayoutPtr layout = layout_of(2, {-1, -1});
   const auto a = chain_of(1, 2);
   for (std::uint32_t rank = 0; rank < 2; ++rank) ASSERT_TRUE(store(cache, {two, rank, layout}, a));
   ASSERT_TRUE(store(cache, {}, chain_of(2, 9)));

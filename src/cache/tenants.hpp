@@ -1,0 +1,80 @@
+// How much of the pool each tenant uses, and who gives when room is short. A tenant is a
+// cache_salt.
+//
+//   used   bytes of its objects and of its stores under way; exact at any time
+//   busy   of these, what cannot be evicted
+//   floor  of these, what others may not take: max(busy, min(used, quota.min_bytes))
+//
+// With isolation whoever is farthest over its guarantee gives, so that under pressure all end up
+// with as much beyond it; a tenant at its maximum gives itself. Without, all are one.
+//
+// O(log of the number of tenants) to change, O(1) to read. Not thread-safe: under the cache's
+// mutex.
+#pragma once
+
+#include <lmcache/cache.hpp>
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cache/chunk.hpp"
+#include "cache/paged.hpp"
+
+namespace lmcache::cache {
+
+class Tenants {
+ public:
+  explicit Tenants(bool isolated = false) : isolated_(isolated) {}
+  /// Remembered whether it stores or not.
+  void set_quota(const std::string& salt, const TenantQuota& quota);
+  [[nodiscard]] TenantId acquire(const std::string& salt);  ///< adds a reference
+  /// The last one forgets a tenant without a quota; it uses nothing by then.
+  void release(TenantId id);
+
+  void change_used(TenantId id, std::int64_t bytes) { change(id, bytes, 0); }
+  void change_busy(TenantId id, std::int64_t bytes) { change(id, 0, bytes); }
+
+  [[nodiscard]] std::uint64_t used(const std::string& salt) const;
+  [[nodiscard]] std::uint64_t used(TenantId id) const noexcept { return slots_[id].used; }
+  [[nodiscard]] std::uint64_t busy(TenantId id) const noexcept { return slots_[id].busy; }
+  [[nodiscard]] std::uint64_t max_bytes(TenantId id) const noexcept {
+    return slots_[id].quota.max_bytes;
+  }
+  [[nodiscard]] std::uint64_t total_busy() const noexcept { return total_busy_; }
+  /// What the floors of all but `id` take.
+  [[nodiscard]] std::uint64_t floor_of_others(TenantId id) const noexcept {
+    return total_floor_ - slots_[id].floor();
+  }
+  /// Who is farthest over its guarantee among those that have something to give to others.
+  [[nodiscard]] std::optional<TenantId> giver() const;
+  [[nodiscard]] bool isolated() const noexcept { return isolated_; }
+
+ private:
+  struct Slot {
+    const std::string* salt = nullptr;
+    std::uint64_t references = 0, used = 0, busy = 0;
+    TenantQuota quota;
+    bool has_quota = false;
+    [[nodiscard]] std::uint64_t floor() const noexcept;
+    [[nodiscard]] std::uint64_t surplus() const noexcept { return used - floor(); }
+    [[nodiscard]] std::uint64_t beyond() const noexcept;
+  };
+  [[nodiscard]] TenantId take(const std::string& salt);
+  void change(TenantId id, std::int64_t used, std::int64_t busy);
+  void leave_sums(TenantId id);
+  void enter_sums(TenantId id);
+
+  bool isolated_;  ///< else nobody asks for a giver
+  std::map<std::string, TenantId> by_salt_;
+  std::vector<Slot> slots_;
+  IdPool ids_;
+  std::set<std::pair<std::uint64_t, TenantId>> givers_;  ///< (beyond, id) where surplus > 0
+  std::uint64_t total_busy_ = 0, total_floor_ = 0;
+};
+
+}  // namespace lmcache::cache

@@ -10,8 +10,17 @@ __device__ void copy_words(std::byte* to, const std::byte* from, std::uint32_t b
   const std::uint32_t words = bytes / sizeof(Word);
   const Word* __restrict__ in = reinterpret_cast<const Word*>(from);
   Word* __restrict__ out = reinterpret_cast<Word*>(to);
-#pragma unroll 4
-  for (std::uint32_t i = threadIdx.x; i < words; i += blockDim.x) out[i] = in[i];
+  // All loads of a round are on their way before the first store: few thread blocks have to hide
+  // HBM's latency.
+  for (std::uint32_t first = threadIdx.x; first < words; first += kLoads * blockDim.x) {
+    Word word[kLoads];
+#pragma unroll
+    for (std::uint32_t k = 0; k < kLoads; ++k)
+      if (first + k * blockDim.x < words) word[k] = in[first + k * blockDim.x];
+#pragma unroll
+    for (std::uint32_t k = 0; k < kLoads; ++k)
+      if (first + k * blockDim.x < words) out[first + k * blockDim.x] = word[k];
+  }
 }
 
 /// One run by the whole thread block, in the widest words that both ends and the length allow.

@@ -147,6 +147,7 @@ class ReadPins {
 
 struct CacheOptions {
   std::uint64_t align_bytes = 4096;  ///< power of two; every object starts and is rounded up to it
+  std::uint64_t part_bytes = 0;  ///< no object straddles a multiple of it; 0: one part
   std::string policy = "LRU";        ///< an eviction policy's name
   double trigger_watermark = 0.8;    ///< used/total at which background eviction starts
   double eviction_ratio = 0.2;       ///< it stops at trigger_watermark * (1 - eviction_ratio)
@@ -184,6 +185,14 @@ class Cache {
   /// Publishes a filled ticket: every lookup that starts after this returns sees it. Touches the
   /// whole chain.
   void commit(StoreTicket ticket);
+
+  /// The same while the copy into the objects still runs; they stay pinned until the ticket ends.
+  /// Who reads them must wait for that copy by other means (gpu::PendingStores). Once the copy has
+  /// ended the ticket is destroyed, or withdrawn if it failed.
+  void publish(StoreTicket& ticket);
+  /// Takes back what publish() made visible: the copy failed. Its memory must not be written to any
+  /// more.
+  void withdraw(StoreTicket ticket);
 
   /// Pins what a retrieve of chunks [first, last) by (rank, layout) needs: all of them for full
   /// groups, the last min(w, last-first) for windowed ones. `lease` must hold [first, last)

@@ -40,10 +40,18 @@ struct ServerConfig {
   std::chrono::milliseconds worker_registration_grace{3'600'000};  ///< at least worker_reap_timeout
   std::chrono::milliseconds session_ttl{600'000};
 
+  // GPUs
+  std::uint64_t gpu_staging_mb = 128;  ///< MiB of staging buffers per GPU
+  unsigned gpu_copy_blocks = 16;       ///< thread blocks of a copy kernel
+  bool isolated_ipc = false;           ///< engines share no IPC namespace
+
   // L1
   double l1_size_gb = 1.0;  ///< GiB
   std::uint64_t l1_align_bytes = 4096;
-  bool l1_lock_memory = false;  ///< keep L1's pages out of swap
+  bool l1_lock_memory = false;    ///< keep L1's pages out of swap
+  bool l1_use_hugepages = false;  ///< 2 MiB pages, reserved by the administrator
+  bool l1_use_lazy = true;        ///< false: serve only when all of L1 has been touched
+  double l1_init_size_gb = 20.0;  ///< GiB that are touched and pinned at full speed
   std::chrono::seconds l1_write_ttl{600};
   std::chrono::seconds l1_read_ttl{300};
   std::string eviction_policy = "LRU";

@@ -6,8 +6,6 @@ namespace lmcache::app {
 namespace {
 
 constexpr std::string_view kGrpc = "the gRPC transport is not part of this server";
-constexpr std::string_view kIsolatedIpc =
-    "timeline semaphores for separate IPC namespaces do not exist yet";
 constexpr std::string_view kPlugins = "runtime plugins are side processes of the Python server";
 constexpr std::string_view kEngineDriven = "engine-driven transfers do not exist yet";
 constexpr std::string_view kScripts = "running scripts sent by a client is not part of this server";
@@ -18,10 +16,6 @@ constexpr std::string_view kModules =
     "out-of-tree modules are Python code, which this server does not run";
 constexpr std::string_view kPeers = "transfers between servers do not exist yet";
 constexpr std::string_view kOneL1 = "there is one L1, in memory; size it with --l1-size-gb";
-constexpr std::string_view kPinning =
-    "pinning L1 for a GPU does not exist yet; L1 memory is taken when first used";
-constexpr std::string_view kHugePages =
-    "the hugepage pool does not exist yet; transparent huge pages are asked for";
 constexpr std::string_view kGds = "an L1 on NVMe is not part of this server";
 constexpr std::string_view kL2 = "L2 storage does not exist yet";
 constexpr std::string_view kNotifier = "completions are signalled here, not polled for";
@@ -41,7 +35,6 @@ constexpr std::string_view kReport =
 const std::vector<RefusedFlag>& refused_flags() {
   static const std::vector<RefusedFlag> table{
       {{"--grpc-server-workers"}, "32", kGrpc},
-      {{"--isolated-ipc", "--no-isolated-ipc"}, "off", kIsolatedIpc},
       {{"--runtime-plugin-locations"}, "none", kPlugins},
       {{"--runtime-plugin-config"}, "{}", kPlugins},
       {{"--shm-name"}, "\"\"", kEngineDriven, ""},
@@ -59,9 +52,6 @@ const std::vector<RefusedFlag>& refused_flags() {
       {{"--p2p-load-timeout"}, "30", kPeers},
       {{"--p2p-transfer-engine"}, "nixl", kPeers},
       {{"--l1-manager"}, "none", kOneL1},
-      {{"--l1-use-lazy", "--no-l1-use-lazy"}, "on", kPinning},
-      {{"--l1-init-size-gb"}, "20", kPinning},
-      {{"--l1-use-hugepages", "--no-l1-use-hugepages"}, "off", kHugePages},
       {{"--l1-devdax-path"}, "none", kOneL1},
       {{"--gds-l1-path"}, "none", kGds},
       {{"--gds-l1-use-direct-io", "--no-gds-l1-use-direct-io"}, "on", kGds},

@@ -148,12 +148,33 @@ FlagGroup request_flags() {
           }};
 }
 
+FlagGroup gpu_flags() {
+  return {"GPUs",
+          {
+              flag("--gpu-staging-mb", "MIB",
+                   whole_number(&C::gpu_staging_mb, std::uint64_t{64}, std::uint64_t{65536}),
+                   "staging buffers of one GPU; every 64 MiB are one engine's own lane"),
+              flag("--gpu-copy-blocks", "N", whole_number(&C::gpu_copy_blocks, 1u, 1024u),
+                   "thread blocks of a copy kernel: how much of a GPU it may take"),
+              toggle_flag("--isolated-ipc", "--no-isolated-ipc", toggle(&C::isolated_ipc, true),
+                          "engines share no IPC namespace: timeline semaphores instead of events"),
+          }};
+}
+
 FlagGroup cache_flags() {
   return {"L1 cache",
           {
               flag("--l1-size-gb", "GIB", real_number(&C::l1_size_gb, 0.001, false, 65536),
                    "size of the pool in GiB; memory is taken when first used"),
               flag("--l1-align-bytes", "N", alignment(), "alignment of every object"),
+              toggle_flag("--l1-use-lazy", "--no-l1-use-lazy", toggle(&C::l1_use_lazy, true),
+                          "with a GPU: serve while L1 is still being touched and pinned; off: "
+                          "touch all of it first"),
+              flag("--l1-init-size-gb", "GIB", real_number(&C::l1_init_size_gb, 0, true, 65536),
+                   "with a GPU: GiB that are touched and pinned at full speed, before the rest"),
+              toggle_flag("--l1-use-hugepages", "--no-l1-use-hugepages",
+                          toggle(&C::l1_use_hugepages, true),
+                          "take L1 from the 2 MiB pages that the administrator reserved"),
               toggle_flag("--l1-lock-memory", "", toggle(&C::l1_lock_memory, true),
                           "keep L1 out of swap; needs a memlock limit of its size"),
               flag("--l1-write-ttl-seconds", "S", seconds(&C::l1_write_ttl, 1, kYear),
@@ -197,8 +218,9 @@ FlagGroup observability_flags() {
 }  // namespace
 
 const std::vector<FlagGroup>& server_flags() {
-  static const std::vector<FlagGroup> groups{socket_flags(), request_flags(), cache_flags(),
-                                             limit_flags(), observability_flags()};
+  static const std::vector<FlagGroup> groups{socket_flags(), request_flags(),
+                                             cache_flags(),  gpu_flags(),
+                                             limit_flags(),  observability_flags()};
   return groups;
 }
 

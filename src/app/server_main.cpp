@@ -42,8 +42,9 @@ void raise_descriptor_limit() {
 }
 
 pool::Arena map_l1(const ServerConfig& config) {
-  auto arena =
-      pool::Arena::create(static_cast<std::uint64_t>(std::llround(config.l1_size_gb * kGib)));
+  auto arena = pool::Arena::create(
+      static_cast<std::uint64_t>(std::llround(config.l1_size_gb * kGib)), pool::memory_limit(),
+      config.l1_use_hugepages ? pool::Arena::Pages::kHuge : pool::Arena::Pages::kUsual);
   if (!arena) throw std::runtime_error(arena.error().text);
   if (config.l1_lock_memory) require(pool::lock_memory(arena->memory()));
   return std::move(*arena);

@@ -47,7 +47,8 @@ Error not_leased(std::uint32_t chunk, const char* why) {
 }  // namespace
 
 Cache::Cache(std::span<std::byte> memory, CacheOptions options)
-    : impl_(std::make_shared<Impl>(memory, options.align_bytes, checked_policy(options))) {
+    : impl_(std::make_shared<Impl>(memory, options.align_bytes, checked_policy(options),
+                                   options.part_bytes)) {
   const double total = static_cast<double>(impl_->table.allocator().total_bytes());
   const double trigger = total * std::clamp(options.trigger_watermark, 0.0, 1.0);
   impl_->trigger_bytes = static_cast<std::uint64_t>(trigger);
@@ -102,7 +103,19 @@ Lease Cache::lookup(const Keyspace& keyspace, std::span<const ChunkHash> hashes,
 void Cache::commit(StoreTicket ticket) {
   if (!ticket.state_) return;
   const std::lock_guard lock(ticket.state_->core->mutex);
-  ticket.state_->publish();
+  ticket.state_->publish(false);
+}
+
+void Cache::publish(StoreTicket& ticket) {
+  if (!ticket.state_) return;
+  const std::lock_guard lock(ticket.state_->core->mutex);
+  ticket.state_->publish(true);
+}
+
+void Cache::withdraw(StoreTicket ticket) {
+  if (!ticket.state_) return;
+  const std::lock_guard lock(ticket.state_->core->mutex);
+  ticket.state_->withdraw();
 }
 
 Result<ReadPins> Cache::open_read(const Lease& lease, std::uint32_t rank, const LayoutPtr& layout,

@@ -21,9 +21,9 @@ std::span<std::byte> aligned(std::span<std::byte> memory, std::uint64_t align) {
 }  // namespace
 
 ChunkTable::ChunkTable(std::span<std::byte> memory, std::uint64_t align_bytes,
-                       std::unique_ptr<Policy> policy)
+                       std::unique_ptr<Policy> policy, std::uint64_t part_bytes)
     : base_(aligned(memory, align_bytes).data()),
-      allocator_(aligned(memory, align_bytes).size(), align_bytes),
+      allocator_(aligned(memory, align_bytes).size(), align_bytes, part_bytes),
       policy_(std::move(policy)),
       keyspaces_(policy_->isolates()),
       index_(chunks_) {}
@@ -250,6 +250,25 @@ bool ChunkTable::publish(ChunkId id, std::uint32_t rank, LayoutId layout, std::u
   settle(id);
   ++objects_;
   return true;
+}
+
+void ChunkTable::withdraw(ChunkId id, std::uint32_t rank, LayoutId layout, std::uint32_t group) {
+  Chunk& chunk = chunks_[id];
+  invariant(chunk.place == Place::kHeld || chunk.place == Place::kDetached,
+            "only held chunks lose single objects");
+  Shard& shard = shard_for(chunk, rank, layout);
+  const std::uint64_t bit = std::uint64_t{1} << group;
+  if ((shard.present & bit) == 0) return;
+  shard.present &= ~free_objects(shard, bit);
+  const std::uint64_t bytes = layouts_[layout].rounded[group];
+  chunk.bytes -= bytes;
+  keyspaces_.tenants().change_used(tenant_of(chunk), -static_cast<std::int64_t>(bytes));
+  if ((layouts_[layout].windowed & bit) != 0) {
+    if (chunk.rung != 0) thinner_.remove(id, domain_of(tenant_of(chunk)), chunk.rung);
+    chunk.rung = 0;
+    chunk.window_bytes -= bytes;
+  }
+  settle(id);
 }
 
 std::byte* ChunkTable::allocate(std::uint64_t bytes, TenantId tenant) {

@@ -55,7 +55,7 @@ class ChunkTable {
  public:
   /// Objects start at multiples of `align_bytes` in the address space, wherever `memory` begins.
   ChunkTable(std::span<std::byte> memory, std::uint64_t align_bytes,
-             std::unique_ptr<Policy> policy);
+             std::unique_ptr<Policy> policy, std::uint64_t part_bytes = 0);
   ChunkTable(const ChunkTable&) = delete;
   ChunkTable& operator=(const ChunkTable&) = delete;
 
@@ -102,6 +102,8 @@ class ChunkTable {
   /// that object: the memory stays the caller's.
   [[nodiscard]] bool publish(ChunkId id, std::uint32_t rank, LayoutId layout, std::uint32_t group,
                              std::byte* memory);
+  /// Takes an object back whose bytes never came; its memory is free at once.
+  void withdraw(ChunkId id, std::uint32_t rank, LayoutId layout, std::uint32_t group);
 
   // Memory. Sizes are rounded ones (LayoutSlot::rounded); a tenant is who it is for.
   /// Evicts until there is a free extent of that size and the tenant may have it; nullptr if that

@@ -18,8 +18,8 @@ namespace lmcache::detail {
 /// releases properly.
 struct Core {
   Core(std::span<std::byte> memory, std::uint64_t align_bytes,
-       std::unique_ptr<cache::Policy> policy)
-      : table(memory, align_bytes, std::move(policy)) {}
+       std::unique_ptr<cache::Policy> policy, std::uint64_t part_bytes)
+      : table(memory, align_bytes, std::move(policy), part_bytes) {}
 
   /// Links what follows each other in `chain` and pins it, front to back; from position
   /// `window_from` on the windowed objects too. Absent chunks are kNoId.
@@ -57,8 +57,11 @@ struct StoreState {
   [[nodiscard]] cache::TenantId tenant() const;
   /// Memory for all of `objects` or for none; evicts as needed. Core's mutex is held.
   [[nodiscard]] bool allocate();
-  /// Makes the objects resident and forgets them. Core's mutex is held.
-  void publish();
+  /// Makes the objects resident. `copying`: their bytes are still to come, so they stay pinned,
+  /// windowed ones too, until the ticket ends. Core's mutex is held.
+  void publish(bool copying);
+  /// Takes back what publish(true) made resident. Core's mutex is held.
+  void withdraw();
 
   CorePtr core;
   cache::KeyspaceId keyspace = cache::kNoId;  ///< referenced
@@ -69,6 +72,7 @@ struct StoreState {
   std::vector<cache::ChunkId> chain;  ///< [0, n); kNoId: absent
   std::vector<ChunkHash> hashes;      ///< [first, n)
   std::vector<ObjectRef> objects;     ///< data is nullptr until allocated
+  std::vector<ObjectRef> copying;     ///< resident, window-pinned, bytes still to come
 
  private:
   [[nodiscard]] std::uint64_t rounded(const ObjectRef& object) const;

@@ -34,6 +34,7 @@ ReadState::~ReadState() {
 StoreState::~StoreState() {
   const std::lock_guard lock(core->mutex);
   give_back();
+  for (const ObjectRef& object : copying) core->table.unpin_window(chain[object.chunk]);
   core->unpin_chain(chain, window_from);
   if (layout != cache::kNoId) core->table.release_layout(layout);
   if (keyspace != cache::kNoId) core->table.keyspaces().release(keyspace);

@@ -255,12 +255,16 @@ void StoreState::adopt(std::uint32_t position, bool create) {
   id = now;
 }
 
-void StoreState::publish() {
+void StoreState::publish(bool bytes_to_come) {
   cache::ChunkTable& table = core->table;
   for (ObjectRef& object : objects) {
     adopt(object.chunk, true);
-    if (table.publish(chain[object.chunk], rank, layout, object.group, object.data))
-      object.data = nullptr;
+    if (!table.publish(chain[object.chunk], rank, layout, object.group, object.data)) continue;
+    if (bytes_to_come) {
+      table.pin_window(chain[object.chunk]);
+      copying.push_back(object);
+    }
+    object.data = nullptr;
   }
   for (std::uint32_t i = first; i < chain.size(); ++i) adopt(i, false);
   for (std::uint32_t i = std::max(first, 1u); i < chain.size(); ++i)
@@ -270,8 +274,15 @@ void StoreState::publish() {
   // Where a sequence ended before it is interior now.
   for (std::size_t i = 0; i < chain.size(); ++i)
     if (chain[i] != kNoId) table.set_end(chain[i], i >= window_from);
-  give_back();
-  objects.clear();
+  // What another store has won in the meantime is not ours to show, but a copy may be writing to
+  // it.
+  if (!bytes_to_come) give_back();
+  std::erase_if(objects, [](const ObjectRef& object) { return object.data == nullptr; });
+}
+
+void StoreState::withdraw() {
+  for (const ObjectRef& object : copying)
+    core->table.withdraw(chain[object.chunk], rank, layout, object.group);
 }
 
 }  // namespace detail

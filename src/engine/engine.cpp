@@ -1,5 +1,6 @@
 #include "engine/engine.hpp"
 
+#include "gpu/gpu_cpus.hpp"
 #include "obs/log.hpp"
 
 #include <algorithm>
@@ -12,13 +13,33 @@ namespace {
 constexpr std::uint64_t kChainBytesMax = 256ull << 20;
 constexpr std::chrono::seconds kMaintenanceInterval{1};
 
+// L1 is registered with CUDA in parts of this size; no object straddles two.
+constexpr std::uint64_t kPoolPartBytes = 4ull << 30;
+
 CacheOptions cache_options(const ServerConfig& config) {
   CacheOptions out;
   out.align_bytes = config.l1_align_bytes;
+  out.part_bytes = kPoolPartBytes;
   out.policy = config.eviction_policy;
   out.trigger_watermark = config.eviction_trigger_watermark;
   out.eviction_ratio = config.eviction_ratio;
   out.window_checkpoint_chunks = config.window_checkpoint_chunks;
+  return out;
+}
+
+gpu::PinnedPool::Options pool_options(const ServerConfig& config) {
+  gpu::PinnedPool::Options out;
+  out.part_bytes = kPoolPartBytes;
+  out.first_bytes = static_cast<std::uint64_t>(config.l1_init_size_gb * (1ull << 30));
+  return out;
+}
+
+gpu::DeviceOptions device_options(const ServerConfig& config) {
+  gpu::DeviceOptions out;
+  out.staging_bytes = config.gpu_staging_mb << 20;
+  out.copy_blocks = config.gpu_copy_blocks;
+  out.align_bytes = config.l1_align_bytes;
+  out.isolated_ipc = config.isolated_ipc;
   return out;
 }
 
@@ -36,17 +57,22 @@ unsigned request_threads(const ServerConfig& config) {
 Engine::Engine(const ServerConfig& config, std::span<std::byte> memory)
     : config_(config),
       cache_(memory, cache_options(config)),
+      pinned_pool_(memory, pool_options(config)),
+      devices_(device_options(config), pinned_pool_),
       chains_(config.chunk_size, kChainBytesMax),
       threads_(request_threads(config)),
       maintenance_(threads_),
       throughput_at_(Clock::now()),
       copier_(std::max(1u, config.max_gpu_workers)) {
+  // Without a GPU memory is taken when it is first used.
+  if (gpu::Devices::built() && gpu::any_gpu()) pinned_pool_.touch(!config.l1_use_lazy);
   schedule_maintenance();
 }
 
 Engine::~Engine() {
   threads_.stop();
   threads_.join();
+  devices_.stop();  // before anything its callbacks use goes
 }
 
 void Engine::schedule_maintenance() {

@@ -1,5 +1,5 @@
-// Everything requests share, wired together: the pool and cache, copy threads, registered workers,
-// leases and token chains. Owns the request threads and the maintenance timer.
+// Everything requests share, wired together: the pool and cache, copy threads, GPUs, registered
+// workers, leases and token chains. Owns the request threads and the maintenance timer.
 #pragma once
 
 #include "copy/cpu_copier.hpp"
@@ -7,6 +7,8 @@
 #include "engine/instances.hpp"
 #include "engine/lookups.hpp"
 #include "engine/token_chain.hpp"
+#include "gpu/devices.hpp"
+#include "gpu/pinned_pool.hpp"
 
 #include <lmcache/cache.hpp>
 #include <lmcache/config.hpp>
@@ -30,6 +32,8 @@ class Engine {
   [[nodiscard]] const ServerConfig& config() const noexcept { return config_; }
   [[nodiscard]] Cache& cache() noexcept { return cache_; }
   [[nodiscard]] copy::CpuCopier& copier() noexcept { return copier_; }
+  [[nodiscard]] gpu::Devices& devices() noexcept { return devices_; }
+  [[nodiscard]] const gpu::PinnedPool& pinned_pool() const noexcept { return pinned_pool_; }
   [[nodiscard]] copy::SegmentTable& segments() noexcept { return segments_; }
   [[nodiscard]] Instances& instances() noexcept { return instances_; }
   [[nodiscard]] Lookups& lookups() noexcept { return lookups_; }
@@ -46,6 +50,8 @@ class Engine {
 
   const ServerConfig config_;
   Cache cache_;
+  gpu::PinnedPool pinned_pool_;
+  gpu::Devices devices_;
   copy::SegmentTable segments_;
   Instances instances_;
   Lookups lookups_;

@@ -11,6 +11,7 @@
 
 #include "copy/segment.hpp"
 #include "engine/token_chain.hpp"
+#include "gpu/transfer.hpp"
 #include "net/handler.hpp"
 #include "wire/requests.hpp"
 
@@ -26,15 +27,16 @@
 
 namespace lmcache::engine {
 
-/// One registration; immutable. bases[t] is the mapped base of tensor t's segment (nullptr for an
-/// empty tensor).
+/// One registration; immutable. bases[t] is where tensor t's memory starts, mapped here or on the
+/// worker's GPU (nullptr for an empty tensor).
 struct Instance {
   wire::InstanceId id = 0;
   std::string model;
   std::uint32_t world_size = 1;
   Geometry geometry;
   LayoutPtr layout;
-  std::vector<copy::SegmentPtr> segments;
+  std::vector<copy::SegmentPtr> segments;  ///< of a CPU worker
+  gpu::MemoryPtr memory;                   ///< of a GPU worker
   std::vector<std::byte*> bases;
 };
 using InstancePtr = std::shared_ptr<const Instance>;

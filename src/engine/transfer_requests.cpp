@@ -54,6 +54,8 @@ class Transfer : public AnsweredRequest {
         request_(std::move(request)),
         range_(chunk_range(request_.key, engine.config().chunk_size)) {
     chain_.emplace(engine_.chains(), std::move(request_.key.tokens), range_ ? range_->last : 0);
+    const InstancePtr worker = engine_.instances().find(peer_, request_.instance, Clock::now());
+    if (worker && worker->memory) engine_.devices().expect(*worker->memory);
   }
 
   std::vector<OrderKey> keys() const override {
@@ -69,19 +71,24 @@ class Transfer : public AnsweredRequest {
       return Error{Cause::kUnknownInstance,
                    "instance " + std::to_string(request_.instance) + " is not registered"};
     }
-    if (Status event = check_event(event_); !event) return event;
+    if (!worker_->memory)
+      if (Status event = check_event(event_); !event) return event;
     if (!range_) return range_.error();
     return copy::check_block_ids(worker_->geometry, request_.block_ids, range_->count(),
                                  engine_.config().null_block_id);
   }
 
-  /// Answers and ends the turn.
+  /// Answers and ends the turn. Where nothing is copied, or nothing yet known to have been, there
+  /// is no event to wait for: a CPU worker gets its own text back, a GPU worker none.
   void end(const Status& status) {
+    const bool own = worker_ && !worker_->memory;
+    end(status, own ? wire::ByteView{event_} : wire::ByteView{});
+  }
+  void end(const Status& status, wire::ByteView event) {
     if (status) {
-      responder_.transfer(event_, true);
+      responder_.transfer(event, true);
     } else {
-      // An event belongs to a device; where the worker is unknown there is none.
-      responder_.fail(status.error(), worker_ ? wire::ByteView{event_} : wire::ByteView{});
+      responder_.fail(status.error(), event);
     }
     worker_.reset();
     std::exchange(finished_, nullptr)();
@@ -90,14 +97,37 @@ class Transfer : public AnsweredRequest {
   [[nodiscard]] std::uint32_t rank() const { return *request_.key.worker_id; }
   [[nodiscard]] const Keyspace& keyspace() const { return request_.key.keyspace; }
 
+  [[nodiscard]] Clock::time_point start_by(copy::Direction direction) const {
+    const auto& config = engine_.config();
+    return Clock::now() +
+           (direction == copy::Direction::kStore ? config.l1_write_ttl : config.l1_read_ttl);
+  }
+
+  /// For a GPU worker; what is done at its two stages is left to the caller. Takes the block ids.
+  gpu::Transfer gpu_transfer(copy::Direction direction, std::span<const ObjectRef> objects,
+                             std::uint64_t skip_tokens) {
+    gpu::Transfer transfer;
+    transfer.direction = direction;
+    transfer.memory = worker_->memory;
+    transfer.geometry = {worker_, &worker_->geometry};
+    transfer.bases = worker_->bases;
+    transfer.objects.assign(objects.begin(), objects.end());
+    transfer.first_chunk = range_->first;
+    transfer.ids = std::move(request_.block_ids);
+    transfer.null_id = engine_.config().null_block_id;
+    transfer.skip_tokens = skip_tokens;
+    transfer.event = event_;
+    transfer.start_by = start_by(direction);
+    return transfer;
+  }
+
   /// One slice per object, so that a large transfer can be interleaved with others.
   copy::CopyJob plan(copy::Direction direction, std::span<const ObjectRef> objects,
                      std::uint64_t skip_tokens) const {
     copy::CopyJob job;
     job.direction = direction;
     const auto& config = engine_.config();
-    job.start_by = Clock::now() + (direction == copy::Direction::kStore ? config.l1_write_ttl
-                                                                        : config.l1_read_ttl);
+    job.start_by = start_by(direction);
     job.slices.resize(objects.size());
     for (std::size_t i = 0; i < objects.size(); ++i) {
       copy::plan_object(worker_->geometry, objects[i].group, request_.block_ids,
@@ -128,6 +158,8 @@ class Store final : public Transfer<wire::StoreRequest>,
                                           range_->first, wanted());
     if (!ticket) return end(ticket.error());
     ticket_ = std::move(*ticket);
+    if (ticket_.objects().empty()) return end({});
+    if (worker_->memory) return store_from_gpu();
     auto job = plan(copy::Direction::kStore, ticket_.objects(), 0);
     job.done = [self = shared_from_this()](const Status& status) { self->copied(status); };
     engine_.copier().submit(std::move(job));
@@ -147,6 +179,22 @@ class Store final : public Transfer<wire::StoreRequest>,
       }
     }
     return out;
+  }
+
+  // Answered, and published before that, as soon as the copy is queued; the ticket keeps the
+  // objects until it has ended.
+  void store_from_gpu() {
+    auto transfer = gpu_transfer(copy::Direction::kStore, ticket_.objects(), 0);
+    transfer.queued = [self = shared_from_this()](const Result<wire::Bytes>& event) {
+      if (!event) return self->end(event.error());
+      self->engine_.cache().publish(self->ticket_);
+      self->end({}, *event);
+    };
+    transfer.done = [self = shared_from_this()](const Status& status) {
+      StoreTicket ticket = std::move(self->ticket_);
+      if (!status) self->engine_.cache().withdraw(std::move(ticket));
+    };
+    engine_.devices().submit(std::move(transfer));
   }
 
   // Published before the reply is sent: a lookup that starts after the reply sees it.
@@ -185,12 +233,33 @@ class Retrieve final : public Transfer<wire::RetrieveRequest>,
                                });
     if (!pins) return end(pins.error());
     pins_ = std::move(*pins);
+    if (worker_->memory) return retrieve_to_gpu();
+    // A GPU may still be writing what this CPU worker wants to read.
+    engine_.devices().when_settled(pins_.objects(), [self = shared_from_this()](bool written) {
+      if (written) return self->copy();
+      self->copied(Error{Cause::kCopyFailed, "the store of this prefix has failed"});
+    });
+  }
+
+ private:
+  void copy() {
     auto job = plan(copy::Direction::kRetrieve, pins_.objects(), request_.skip_first_n_tokens);
     job.done = [self = shared_from_this()](const Status& status) { self->copied(status); };
     engine_.copier().submit(std::move(job));
   }
 
- private:
+  // Answered when the copy is queued; the objects stay pinned until it has ended.
+  void retrieve_to_gpu() {
+    auto transfer =
+        gpu_transfer(copy::Direction::kRetrieve, pins_.objects(), request_.skip_first_n_tokens);
+    transfer.queued = [self = shared_from_this()](const Result<wire::Bytes>& event) {
+      if (event) return self->end({}, *event);
+      self->end(event.error());
+    };
+    transfer.done = [self = shared_from_this()](const Status&) { self->pins_ = ReadPins{}; };
+    engine_.devices().submit(std::move(transfer));
+  }
+
   [[nodiscard]] Lookups::Reader reader() const { return {peer_, request_.instance, rank()}; }
 
   void spend() {

@@ -3,6 +3,8 @@
 #include "engine/engine.hpp"
 #include "obs/log.hpp"
 
+#include <boost/asio/post.hpp>
+
 #include <algorithm>
 
 namespace lmcache::engine {
@@ -17,90 +19,125 @@ LayoutPtr make_layout(const Geometry& geometry) {
   return layout;
 }
 
-class Register final : public AnsweredRequest {
+class Register final : public AnsweredRequest, public std::enable_shared_from_this<Register> {
  public:
   Register(Engine& engine, Arrival arrival, wire::RegisterRequest request)
       : AnsweredRequest(engine, arrival), request_(std::move(request)) {}
 
   std::vector<OrderKey> keys() const override { return {request_.instance}; }
 
-  // The table is settled before the reply is sent: the client's next ping sees it.
   void run(std::function<void()> finished) override {
-    auto instance = open();
-    InstancePtr replaced;
-    if (instance) {
-      warn_if_ambiguous(**instance);
-      log(**instance);
-      replaced = engine_.instances().put(peer_, std::move(*instance), Clock::now());
-    }
-    engine_.instances().forget_announced(peer_, request_.instance);
-    if (instance) {
-      responder_.none();
-    } else {
-      responder_.fail(instance.error());
-    }
-    finished();
+    finished_ = std::move(finished);
+    instance_->id = request_.instance;
+    instance_->model = request_.model;
+    instance_->world_size = request_.world_size;
+    if (!on_gpu()) return settle(map_segments());
+    engine_.devices().open(
+        tensors(), [self = shared_from_this()](Result<gpu::OpenedTensors> opened) {
+          boost::asio::post(self->engine_.threads(), [self, opened = std::move(opened)]() mutable {
+            self->settle(self->take(std::move(opened)));
+          });
+        });
   }
 
  private:
-  // The memory behind a tensor, mapped; its true size is the limit of the view whatever the
-  // descriptor claims.
-  Status map_tensor(const wire::Descriptor& descriptor, Instance& instance,
-                    std::vector<TensorDesc>& tensors) {
-    const auto* memory = std::get_if<wire::CpuShmMemory>(&descriptor.memory);
-    if (!memory) {
-      return Error{Cause::kBadSegment,
-                   "tensor on device " + descriptor.device_uuid.substr(0, 64) +
-                       ": this server copies CPU tensors in shared memory only"};
+  [[nodiscard]] bool on_gpu() const {
+    return !request_.tensors.empty() &&
+           !std::holds_alternative<wire::CpuShmMemory>(request_.tensors.front().memory);
+  }
+
+  [[nodiscard]] std::vector<wire::Descriptor> tensors() const {
+    return {request_.tensors.begin(), request_.tensors.end()};
+  }
+
+  // The table is settled before the reply is sent: the client's next ping sees it.
+  void settle(Status opened) {
+    if (opened) opened = build();
+    if (opened) {
+      warn_if_ambiguous(*instance_);
+      log(*instance_);
+      const InstancePtr replaced =
+          engine_.instances().put(peer_, std::move(instance_), Clock::now());
     }
+    engine_.instances().forget_announced(peer_, request_.instance);
+    if (opened) {
+      responder_.none();
+    } else {
+      responder_.fail(opened.error());
+    }
+    std::exchange(finished_, nullptr)();
+  }
+
+  /// What the descriptor says of the view, and what we have measured of the memory behind it.
+  static Result<TensorDesc> view(const wire::Descriptor& descriptor, std::uint64_t claimed,
+                                 std::uint64_t measured) {
     TensorDesc tensor;
     tensor.dtype = descriptor.dtype;
     tensor.shape = descriptor.shape;
     tensor.stride = descriptor.stride;
     tensor.storage_offset = descriptor.storage_offset;
+    tensor.segment_bytes = measured;
     const auto item = dtype_bytes(descriptor.dtype);
     if (item == 0)
       return Error{Cause::kBadGeometry,
                    "tensor of unknown dtype " + descriptor.dtype.substr(0, 64)};
     const auto span = wire::span_bytes(descriptor, item);
     if (!span) return span.error();
-    if (*span > memory->nbytes) {
+    if (*span > claimed) {
       return Error{Cause::kBadSegment, "a tensor's view needs " + std::to_string(*span) +
-                                           " bytes of a segment of " +
-                                           std::to_string(memory->nbytes)};
+                                           " bytes of a segment of " + std::to_string(claimed)};
     }
+    return tensor;
+  }
+
+  Status map_segments() {
+    for (const wire::Descriptor& descriptor : request_.tensors)
+      if (const Status mapped = map_segment(descriptor); !mapped) return mapped;
+    return {};
+  }
+
+  // The segment's true size is the limit of the view whatever the descriptor claims.
+  Status map_segment(const wire::Descriptor& descriptor) {
+    const auto* memory = std::get_if<wire::CpuShmMemory>(&descriptor.memory);
+    if (!memory) return Error{Cause::kBadSegment, "a tensor on a GPU among CPU tensors"};
+    auto tensor = view(descriptor, memory->nbytes, 0);
+    if (!tensor) return tensor.error();
     copy::SegmentPtr segment;
     if (memory->nbytes > 0) {
       auto opened = engine_.segments().open(memory->shm_name, memory->nbytes);
       if (!opened) return opened.error();
       segment = std::move(*opened);
-      tensor.segment_bytes = std::min(segment->bytes(), memory->nbytes);
+      tensor->segment_bytes = std::min(segment->bytes(), memory->nbytes);
     }
-    instance.bases.push_back(segment ? segment->base() : nullptr);
-    instance.segments.push_back(std::move(segment));
-    tensors.push_back(std::move(tensor));
+    instance_->bases.push_back(segment ? segment->base() : nullptr);
+    instance_->segments.push_back(std::move(segment));
+    tensors_.push_back(std::move(*tensor));
     return {};
   }
 
-  Result<std::shared_ptr<Instance>> open() {
-    auto instance = std::make_shared<Instance>();
-    instance->id = request_.instance;
-    instance->model = request_.model;
-    instance->world_size = request_.world_size;
-    std::vector<TensorDesc> tensors;
-    for (const wire::Descriptor& descriptor : request_.tensors) {
-      if (const Status mapped = map_tensor(descriptor, *instance, tensors); !mapped)
-        return mapped.error();
+  Status take(Result<gpu::OpenedTensors> opened) {
+    if (!opened) return opened.error();
+    for (std::size_t i = 0; i < request_.tensors.size(); ++i) {
+      auto tensor = view(request_.tensors[i], opened->bytes[i], opened->bytes[i]);
+      if (!tensor) return tensor.error();
+      tensors_.push_back(std::move(*tensor));
     }
+    instance_->bases = std::move(opened->bases);
+    instance_->memory = std::move(opened->memory);
+    return {};
+  }
+
+  Status build() {
     GeometryOptions options;
     options.chunk_tokens = engine_.config().chunk_size;
     options.separate_object_groups = engine_.config().separate_object_groups;
+    options.cpu_tensors = !on_gpu();
     auto geometry =
-        build_geometry(tensors, request_.engine, request_.hints, request_.groups, options);
+        build_geometry(tensors_, request_.engine, request_.hints, request_.groups, options);
     if (!geometry) return geometry.error();
-    instance->geometry = std::move(*geometry);
-    instance->layout = make_layout(instance->geometry);
-    return instance;
+    instance_->geometry = std::move(*geometry);
+    instance_->layout = make_layout(instance_->geometry);
+    return instance_->memory ? engine_.devices().check(instance_->geometry) : Status{};
   }
 
   void log(const Instance& instance) const {
@@ -128,7 +165,10 @@ class Register final : public AnsweredRequest {
                    {{"model", instance.model}, {"world_size", instance.world_size}});
   }
 
-  wire::RegisterRequest request_;
+  const wire::RegisterRequest request_;
+  std::shared_ptr<Instance> instance_ = std::make_shared<Instance>();
+  std::vector<TensorDesc> tensors_;
+  std::function<void()> finished_;
 };
 
 class Unregister final : public AnsweredRequest {

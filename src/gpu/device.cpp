@@ -17,6 +17,10 @@ namespace {
 constexpr std::chrono::microseconds kLook{100};
 constexpr std::chrono::seconds kStopPatience{5};
 
+/// From a request's arrival to its copy: to be decoded and planned takes about as long as to wake a
+/// sleeping thread.
+constexpr std::chrono::microseconds kExpect{300};
+
 }  // namespace
 
 Memory::~Memory() {
@@ -64,10 +68,16 @@ void Device::run() {
     const bool more = busy();
     lock.lock();
     const auto due = [this] { return stopping_ || !tasks_.empty(); };
+    while (!due() && std::chrono::steady_clock::now() < expected_until_) {
+      lock.unlock();
+      std::this_thread::yield();
+      lock.lock();
+    }
+    const auto awake = [&] { return due() || std::chrono::steady_clock::now() < expected_until_; };
     if (more) {
-      wake_.wait_for(lock, kLook, due);
+      wake_.wait_for(lock, kLook, awake);
     } else {
-      wake_.wait(lock, due);
+      wake_.wait(lock, awake);
     }
   }
   lock.unlock();
@@ -82,6 +92,12 @@ void Device::run() {
     for (const auto direction : {copy::Direction::kStore, copy::Direction::kRetrieve})
       lane->way(direction).fail_all({Cause::kStopping, "the server is stopping"});
   }
+}
+
+void Device::expect() {
+  const std::lock_guard lock(mutex_);
+  expected_until_ = std::chrono::steady_clock::now() + kExpect;
+  wake_.notify_one();
 }
 
 void Device::stop() {
@@ -205,7 +221,10 @@ Status Device::open_tensor(const wire::Descriptor& tensor, Memory::Contents& con
         static_cast<void>(cudaGetLastError());
         return cuda_error(Cause::kBadSegment, "a tensor's event handle cannot be opened", error);
       }
-      contents.first_use.emplace_back(event);
+      const Event first_use(event);
+      for (const auto direction : {copy::Direction::kStore, copy::Direction::kRetrieve})
+        if (Status waits = opened.memory->lane().way(direction).wait_for(event); !waits)
+          return waits;
     }
     return take(allocations_->open_ipc(torch->handle), torch->storage_offset_bytes,
                 torch->storage_bytes);
@@ -229,9 +248,12 @@ Status Device::activate() {
   allocations_ = std::make_unique<AllocationTable>();
   events_ = std::make_unique<EventPool>();
   timeline_ = std::make_unique<Timeline>(*allocations_);
-  context_ = {
-      options_.copy_blocks,     options_.align_bytes, events_.get(), timeline_.get(), &pending_,
-      context_.direct_transfers};
+  context_.copy_blocks = options_.copy_blocks;
+  context_.align_bytes = options_.align_bytes;
+  context_.isolated_ipc = options_.isolated_ipc;
+  context_.events = events_.get();
+  context_.timeline = timeline_.get();
+  context_.pending = &pending_;
   pool_.enter(ordinal_);
   obs::log_event(obs::Level::kInfo, "GPU in use", {{"gpu", uuid_}});
   return {};
@@ -239,11 +261,12 @@ Status Device::activate() {
 
 void Device::deactivate() {
   if (!active_ || users_ > 0) return;
+  static_cast<void>(cudaSetDevice(ordinal_));  // after stop() any thread may come here
   lanes_.clear();
   timeline_.reset();
   events_.reset();
   allocations_.reset();
-  if (!pool_.leave(ordinal_)) return;
+  if (stopping_ || !pool_.leave(ordinal_)) return;  // the process's end releases all the rest
   active_ = false;
   const cudaError_t error = cudaDeviceReset();
   static_cast<void>(cudaGetLastError());

@@ -12,6 +12,7 @@
 #include "gpu/memory.hpp"
 #include "gpu/transfer.hpp"
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -43,6 +44,8 @@ class Device {
   void open(std::vector<wire::Descriptor> tensors,
             std::function<void(Result<OpenedTensors>)> opened);
   void submit(Transfer transfer);
+  /// A transfer will be submitted in a moment: the thread stays awake for it.
+  void expect();
   /// From ~Memory: to be closed on the GPU's thread.
   void close(Memory::Contents contents, std::shared_ptr<Lane> lane);
   /// Releases the context if nobody uses it; for a context that was kept for the pool's sake.
@@ -83,6 +86,7 @@ class Device {
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::function<void()>> tasks_;
+  std::chrono::steady_clock::time_point expected_until_{};
   bool stopping_ = false, stopped_ = false;
   DeviceStatus status_;
 

@@ -127,6 +127,10 @@ Devices::~Devices() {
   stop();
 }
 
+bool Devices::built() noexcept {
+  return true;
+}
+
 void Devices::open(std::vector<wire::Descriptor> tensors,
                    std::function<void(Result<OpenedTensors>)> opened) {
   const std::string uuid = tensors.empty() ? std::string() : tensors.front().device_uuid;
@@ -157,6 +161,10 @@ Status Devices::check(const Geometry& geometry) const {
 void Devices::submit(Transfer transfer) {
   Device& device = transfer.memory->device();
   device.submit(std::move(transfer));
+}
+
+void Devices::expect(Memory& memory) {
+  memory.device().expect();
 }
 
 void Devices::when_settled(std::span<const ObjectRef> objects, std::function<void(bool)> settled) {

@@ -21,6 +21,7 @@ struct DeviceOptions {
   std::uint64_t staging_bytes = 128ull << 20;  ///< of one GPU
   unsigned copy_blocks = 16;                   ///< thread blocks of a copy kernel
   std::uint64_t align_bytes = 4096;            ///< of objects in the pool
+  bool isolated_ipc = false;  ///< engines share no IPC namespace: timeline semaphores only
 };
 
 class Devices {
@@ -31,6 +32,9 @@ class Devices {
   Devices(const Devices&) = delete;
   Devices& operator=(const Devices&) = delete;
 
+  /// Whether this program can use GPUs at all.
+  [[nodiscard]] static bool built() noexcept;
+
   /// Opens the memory of a registration, all of it on one GPU. `opened` is called once, on the
   /// GPU's thread or the caller's: kBadSegment with the tensor and the reason.
   void open(std::vector<wire::Descriptor> tensors,
@@ -40,6 +44,8 @@ class Devices {
   [[nodiscard]] Status check(const Geometry& geometry) const;
 
   void submit(Transfer transfer);
+  /// A transfer of this registration will be submitted within some 100 us.
+  void expect(Memory& memory);
 
   /// Calls `settled` once no copy into these objects is under way, at once if there is none: false
   /// if one of them failed. For readers that are not on a GPU.

@@ -1,5 +1,6 @@
 #include "gpu/lane.hpp"
 
+#include "geometry/layout.hpp"
 #include "gpu/cuda.hpp"
 #include "gpu/memory.hpp"
 #include "page_copy.cuh"
@@ -12,9 +13,6 @@ namespace {
 
 constexpr std::string_view kCpuEvent = "stub_ipc_handle";
 
-/// Pieces of a transfer: small enough that the first kernel and the last one, which no DMA hides,
-/// are short.
-constexpr std::uint64_t kBatchesWanted = 8;
 constexpr std::uint64_t kLeastBatch = 1ull << 20;
 
 /// A rectangle costs about 2 us to enqueue, so this keeps the link half busy at least.
@@ -44,34 +42,31 @@ Running::Running(Transfer given, LaneContext& context) : transfer(std::move(give
   const Pages pages{transfer.geometry.get(), &transfer.ids,    transfer.objects,
                     transfer.first_chunk,    transfer.null_id, transfer.skip_tokens,
                     context.align_bytes};
+  // By address: what lies side by side in the pool goes in one DMA.
+  std::ranges::sort(transfer.objects, {}, &ObjectRef::data);
   batches.emplace(pages);
-  batch_bytes =
-      std::clamp(object_bytes(transfer.objects) / kBatchesWanted, kLeastBatch, kSlotBytes);
-  for (const KernelGroup& group : transfer.geometry->kernel_groups)  // a page is never cut in two
-    batch_bytes = std::max(
-        batch_bytes,
-        group.region_bytes / std::max<std::uint64_t>(1, group.origins.size() * group.kept_ids) +
-            512);
-  batch_bytes = std::min(batch_bytes, kSlotBytes);
+  left = object_bytes(transfer.objects);
 }
 
 Way::~Way() {
-  for (Slot& slot : slots_)
+  for (const Slot& slot : slots_)
     if (slot.buffer != nullptr) static_cast<void>(cudaFree(slot.buffer));
-  if (kernel_ != nullptr) static_cast<void>(cudaStreamDestroy(kernel_));
-  if (dma_ != nullptr) static_cast<void>(cudaStreamDestroy(dma_));
+  static_cast<void>(for_each_stream(cudaStreamDestroy));
   static_cast<void>(cudaGetLastError());
 }
 
 Status Way::open() {
   int least = 0, greatest = 0;
   cudaError_t error = cudaDeviceGetStreamPriorityRange(&least, &greatest);
-  for (cudaStream_t* stream : {&kernel_, &dma_})
+  for (cudaStream_t* stream : {&kernel_, &end_, &slots_[0].dma, &slots_[1].dma})
     if (error == cudaSuccess)
       error = cudaStreamCreateWithPriority(stream, cudaStreamNonBlocking, greatest);
   for (Slot& slot : slots_) {
     if (error == cudaSuccess) error = cudaMalloc(&slot.buffer, kSlotBytes);
-    if (error != cudaSuccess) return cuda_error(Cause::kNoMemory, "staging buffers", error);
+    if (error != cudaSuccess) {
+      static_cast<void>(cudaGetLastError());
+      return cuda_error(Cause::kNoMemory, "streams and staging buffers", error);
+    }
     for (Event* event : {&slot.first, &slot.second}) {
       auto made = make_event(cudaEventDisableTiming);
       if (!made) return made.error();
@@ -82,6 +77,19 @@ Status Way::open() {
   if (!probe) return probe.error();
   probe_ = std::move(*probe);
   return {};
+}
+
+Status Way::for_each_stream(const std::function<cudaError_t(cudaStream_t)>& call) {
+  for (const cudaStream_t stream : {kernel_, slots_[0].dma, slots_[1].dma, end_}) {
+    if (stream == nullptr) continue;
+    if (Status done = check(call(stream), "a stream"); !done) return done;
+  }
+  return {};
+}
+
+Status Way::wait_for(cudaEvent_t event) {
+  return for_each_stream(
+      [event](cudaStream_t stream) { return cudaStreamWaitEvent(stream, event); });
 }
 
 void Way::submit(Transfer transfer) {
@@ -104,8 +112,7 @@ cudaError_t Way::advance() {
     std::unique_ptr<Running> moved = std::move(waiting_.front());
     waiting_.pop_front();
     if (!moved->end) {  // not even an event: what has been enqueued is unknown
-      const cudaError_t idle = cudaStreamSynchronize(dma_);
-      if (idle == cudaSuccess) static_cast<void>(cudaStreamSynchronize(kernel_));
+      const cudaError_t idle = cudaDeviceSynchronize();
       close(std::move(moved));
       if (is_sticky(idle)) return idle;
       continue;
@@ -140,13 +147,6 @@ Status Way::begin(Running& running) {
     return Error{Cause::kTimeout, "the copy could not begin in time"};
   Memory& memory = *transfer.memory;
   if (Status ready = memory.prepare(*transfer.geometry, transfer.bases); !ready) return ready;
-  for (const Event& event : memory.contents().first_use) {
-    for (const cudaStream_t stream : {kernel_, dma_})
-      if (Status waits = check(cudaStreamWaitEvent(stream, event.get()), "waiting for the tensors");
-          !waits)
-        return waits;
-  }
-
   running.needs = context_.pending->find(transfer.objects);
   const bool eligible = Clock::now() < busy_until_;
   if (eligible) {
@@ -161,12 +161,32 @@ Status Way::begin(Running& running) {
     }
   }
 
-  // The pages are touched by the kernel, or by the copy engine alone.
-  const cudaStream_t pages_stream = running.direct ? dma_ : kernel_;
-  const wire::ByteView event(transfer.event);
+  if (Status waits = wait_for_engine(running); !waits) return waits;
+  for (const FencePtr& fence : running.needs) {
+    const auto store = std::static_pointer_cast<ExportedEvent>(fence);
+    if (Status waits = wait_for(store->event()); !waits) return waits;
+  }
+  return {};
+}
+
+/// Makes whatever touches the engine's pages wait for the request's event: the kernel, or the copy
+/// engines alone.
+Status Way::wait_for_engine(Running& running) {
+  const wire::ByteView event(running.transfer.event);
+  const std::array<cudaStream_t, 2> dma{slots_[0].dma, slots_[1].dma};
+  const std::array<cudaStream_t, 1> kernel{kernel_};
+  const auto streams =
+      running.direct ? std::span<const cudaStream_t>(dma) : std::span<const cudaStream_t>(kernel);
   if (event.size() == Timeline::kHandleBytes) {
-    if (Status waits = context_.timeline->wait(event, pages_stream); !waits) return waits;
-  } else if (event.size() == sizeof(cudaIpcEventHandle_t)) {
+    for (const cudaStream_t stream : streams)
+      if (Status waits = context_.timeline->wait(event, stream); !waits) return waits;
+    return {};
+  }
+  if (event.size() == sizeof(cudaIpcEventHandle_t)) {
+    if (context_.isolated_ipc)
+      return Error{Cause::kMalformed,
+                   "an interprocess event, but the server runs with --isolated-ipc: it takes "
+                   "timeline semaphores"};
     cudaIpcEventHandle_t handle;
     std::memcpy(&handle, event.data(), sizeof handle);
     cudaEvent_t opened = nullptr;
@@ -176,22 +196,19 @@ Status Way::begin(Running& running) {
         !open)
       return open;
     running.engine_event = Event(opened);
-    if (Status waits = check(cudaStreamWaitEvent(pages_stream, opened), "waiting for the event");
-        !waits)
-      return waits;
-  } else if (!event.empty() && !(event.size() == kCpuEvent.size() &&
-                                 std::memcmp(event.data(), kCpuEvent.data(), event.size()) == 0)) {
-    return Error{Cause::kMalformed, "an event handle of " + std::to_string(event.size()) +
-                                        " bytes is neither an "
-                                        "event (64) nor a timeline semaphore (81)"};
+    for (const cudaStream_t stream : streams)
+      if (Status waits = check(cudaStreamWaitEvent(stream, opened), "waiting for the event");
+          !waits)
+        return waits;
+    return {};
   }
-  for (const FencePtr& fence : running.needs) {
-    const auto store = std::static_pointer_cast<ExportedEvent>(fence);
-    if (Status waits = check(cudaStreamWaitEvent(dma_, store->event()), "waiting for a store");
-        !waits)
-      return waits;
-  }
-  return {};
+  const bool none =
+      event.empty() || (event.size() == kCpuEvent.size() &&
+                        std::memcmp(event.data(), kCpuEvent.data(), event.size()) == 0);
+  if (none) return {};
+  return Error{Cause::kMalformed,
+               "an event handle of " + std::to_string(event.size()) +
+                   " bytes is neither an event (64) nor a timeline semaphore (81)"};
 }
 
 Result<bool> Way::enqueue(Running& running) {
@@ -204,9 +221,21 @@ Result<bool> Way::enqueue(Running& running) {
   }
   for (;;) {
     if (full()) return false;
-    if (!running.batches->next(running.batch_bytes, batch_)) return true;
+    if (!running.batches->next(next_bytes(running), batch_)) return true;
+    running.left -= std::min(running.left, batch_.buffer_bytes);
     if (Status done = enqueue_batch(running, batch_); !done) return done.error();
   }
+}
+
+std::uint64_t Way::next_bytes(Running& running) const {
+  if (direction_ == copy::Direction::kStore) {
+    running.next_batch = std::min(kSlotBytes, std::max(kLeastBatch, running.next_batch * 2));
+  } else {
+    running.next_batch = std::clamp(running.left / 2, kLeastBatch, kSlotBytes);
+  }
+  for (const KernelGroup& group : running.transfer.geometry->kernel_groups)
+    running.next_batch = std::max(running.next_batch, geometry::page_bytes(group) + 512);
+  return running.next_batch;
 }
 
 Status Way::enqueue_batch(Running& running, Batch& batch) {
@@ -214,7 +243,7 @@ Status Way::enqueue_batch(Running& running, Batch& batch) {
   batch.pages.groups = running.transfer.memory->groups();
   batch.pages.buffer = slot.buffer;
   const bool store = direction_ == copy::Direction::kStore;
-  const cudaStream_t first = store ? kernel_ : dma_, second = store ? dma_ : kernel_;
+  const cudaStream_t first = store ? kernel_ : slot.dma, second = store ? slot.dma : kernel_;
   Status ok = check(cudaStreamWaitEvent(first, slot.second.get()), "waiting for a slot");
   if (ok) ok = store ? enqueue_kernel(batch, first) : enqueue_spans(batch, first);
   if (ok) ok = check(cudaEventRecord(slot.first.get(), first), "recording an event");
@@ -222,7 +251,7 @@ Status Way::enqueue_batch(Running& running, Batch& batch) {
   if (ok) ok = store ? enqueue_spans(batch, second) : enqueue_kernel(batch, second);
   if (ok) ok = check(cudaEventRecord(slot.second.get(), second), "recording an event");
   if (!ok) return ok;
-  watch(running);
+  watch(running, second);
   return mark(second);
 }
 
@@ -258,6 +287,7 @@ Status Way::enqueue_spans(const Batch& batch, cudaStream_t stream) const {
 }
 
 Status Way::enqueue_rects(Running& running) {
+  const cudaStream_t dma = slots_[turn_++ % kSlotsPerWay].dma;
   for (int i = 0; running.next_rect < running.rects.size() && i < kRectsAtOnce;
        ++i, ++running.next_rect) {
     const Rect& rect = running.rects[running.next_rect];
@@ -265,20 +295,16 @@ Status Way::enqueue_rects(Running& running) {
     const cudaError_t error =
         direction_ == copy::Direction::kStore
             ? cudaMemcpy2DAsync(rect.host, rect.host_pitch, pages, rect.device_pitch, rect.width,
-                                rect.rows, cudaMemcpyDeviceToHost, dma_)
+                                rect.rows, cudaMemcpyDeviceToHost, dma)
             : cudaMemcpy2DAsync(pages, rect.device_pitch, rect.host, rect.host_pitch, rect.width,
-                                rect.rows, cudaMemcpyHostToDevice, dma_);
+                                rect.rows, cudaMemcpyHostToDevice, dma);
     if (error != cudaSuccess) return check(error, "copying between pages and L1");
   }
-  return mark(dma_);
+  return mark(dma);
 }
 
 /// The end of the transfer, or of what was enqueued before it failed, and the answer.
 Status Way::finish(Running& running) {
-  // Behind both streams: a store's DMA follows its kernels, a retrieve's kernels follow its DMA;
-  // only what failed half-way has work on the other one.
-  const bool store = direction_ == copy::Direction::kStore;
-  const cudaStream_t last = running.direct || store ? dma_ : kernel_;
   Transfer& transfer = running.transfer;
   const auto answer = std::exchange(transfer.queued, nullptr);
   const auto fail = [&](const Error& error) {
@@ -287,25 +313,28 @@ Status Way::finish(Running& running) {
   };
   auto end = context_.events->next();
   if (!end) return fail(running.status ? end.error() : running.status.error());
-  if (!running.status) {
-    const cudaStream_t other = last == dma_ ? kernel_ : dma_;
-    static_cast<void>(cudaEventRecord((*end)->event(), other));
-    static_cast<void>(cudaStreamWaitEvent(last, (*end)->event()));
-  }
-  if (Status recorded = check(cudaEventRecord((*end)->event(), last), "recording the end");
-      !recorded)
-    return fail(recorded.error());
+  if (Status behind = gather_ends((*end)->event()); !behind) return fail(behind.error());
   running.end = std::move(*end);
   if (!running.status) return fail(running.status.error());
   wire::Bytes handle = running.end->handle();
   if (transfer.event.size() == Timeline::kHandleBytes) {
-    auto signal = context_.timeline->signal(last);
+    auto signal = context_.timeline->signal(end_);
     if (!signal) return fail(signal.error());
     handle = std::move(*signal);
   }
-  if (store) context_.pending->add(transfer.objects, running.end);
+  if (direction_ == copy::Direction::kStore) context_.pending->add(transfer.objects, running.end);
   answer(std::move(handle));
   return {};
+}
+
+/// Records `event` behind everything that has been enqueued so far.
+Status Way::gather_ends(cudaEvent_t event) {
+  for (const cudaStream_t stream : {kernel_, slots_[0].dma, slots_[1].dma}) {
+    Status ok = check(cudaEventRecord(event, stream), "recording the end");
+    if (ok) ok = check(cudaStreamWaitEvent(end_, event), "gathering the ends");
+    if (!ok) return ok;
+  }
+  return check(cudaEventRecord(event, end_), "recording the end");
 }
 
 void Way::close(std::unique_ptr<Running> running) {
@@ -345,10 +374,9 @@ bool Way::full() {
 }
 
 /// Watches how long a batch takes, one at a time, where nothing but the GPU can delay it.
-void Way::watch(Running& running) {
+void Way::watch(Running& running, cudaStream_t stream) {
   if (probed_ != nullptr || running.watched || !queued_.empty() || !running.needs.empty()) return;
-  const cudaStream_t second = direction_ == copy::Direction::kStore ? dma_ : kernel_;
-  if (cudaEventRecord(probe_.get(), second) != cudaSuccess) return;
+  if (cudaEventRecord(probe_.get(), stream) != cudaSuccess) return;
   running.watched = true;  // later batches queue behind the first
   probed_ = &running;
   probe_started_ = !running.engine_event;
@@ -364,7 +392,7 @@ void Way::look() {
   }
   const auto took = Clock::now() - probe_since_;
   const auto needed = std::chrono::microseconds(static_cast<std::int64_t>(
-      static_cast<double>(probed_->batch_bytes) / kSlowestBytesPerMicrosecond));
+      static_cast<double>(probed_->next_batch) / kSlowestBytesPerMicrosecond));
   const bool late = took > needed + kPatience;
   if (late) busy_until_ = Clock::now() + kBusyFor;
   if (late || cudaEventQuery(probe_.get()) == cudaSuccess) probed_ = nullptr;

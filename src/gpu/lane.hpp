@@ -4,6 +4,10 @@
 //
 //   store:     pages --kernel--> slot --DMA--> object          slots alternate, so the kernel fills
 //   retrieve:  object --DMA--> slot --kernel--> pages          one while the DMA empties the other
+//
+// No DMA hides a store's first kernel and a retrieve's last, so batches grow from small to a slot's
+// size in the one and shrink in the other.
+//
 //   either, where the engine's kernels keep the GPU busy:  pages <--copy engine, rectangles-->
 //   object
 //
@@ -27,6 +31,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -40,6 +45,7 @@ inline constexpr std::uint64_t kLaneBytes = 2 * kSlotsPerWay * kSlotBytes;
 struct LaneContext {
   unsigned copy_blocks = 16;
   std::uint64_t align_bytes = 4096;
+  bool isolated_ipc = false;
   EventPool* events = nullptr;
   Timeline* timeline = nullptr;
   PendingStores* pending = nullptr;
@@ -59,7 +65,8 @@ class Running {
   std::vector<Rect> rects;             ///< direct
   std::size_t next_rect = 0;
   bool direct = false, begun = false, watched = false;
-  std::uint64_t batch_bytes = 0;
+  std::uint64_t next_batch = 0;  ///< bytes
+  std::uint64_t left = 0;        ///< bytes of objects not in a batch yet
   Event engine_event;
 };
 
@@ -72,6 +79,9 @@ class Way {
   /// Streams, events and slots. kNoMemory if the GPU has no room.
   [[nodiscard]] Status open();
 
+  /// All that is enqueued later waits for it.
+  [[nodiscard]] Status wait_for(cudaEvent_t event);
+
   void submit(Transfer transfer);
   /// Enqueues what fits and ends what has ended. Returns the first CUDA error that spoils the
   /// context.
@@ -83,12 +93,17 @@ class Way {
  private:
   static constexpr std::size_t kQueuedBatches = 64;  ///< about 1 GB; a stream holds 1024 operations
 
+  /// Each with a stream for its DMA: while one runs, the other's is ready to start, without a gap.
   struct Slot {
     std::byte* buffer = nullptr;
+    cudaStream_t dma = nullptr;
     Event first, second;  ///< its two steps
   };
 
   Status begin(Running& running);
+  Status wait_for_engine(Running& running);
+  [[nodiscard]] std::uint64_t next_bytes(Running& running) const;
+  Status gather_ends(cudaEvent_t event);
   Result<bool> enqueue(Running& running);  ///< true: all of it is enqueued
   Status enqueue_batch(Running& running, Batch& batch);
   Status enqueue_kernel(const Batch& batch, cudaStream_t stream) const;
@@ -97,13 +112,15 @@ class Way {
   Status enqueue_rects(Running& running);
   Status finish(Running& running);
   void close(std::unique_ptr<Running> running);
+  Status for_each_stream(const std::function<cudaError_t(cudaStream_t)>& call);
   [[nodiscard]] bool full();
-  void watch(Running& running);
+  void watch(Running& running, cudaStream_t stream);
   void look();
 
   const copy::Direction direction_;
   LaneContext& context_;
-  cudaStream_t kernel_ = nullptr, dma_ = nullptr;
+  cudaStream_t kernel_ = nullptr;
+  cudaStream_t end_ = nullptr;  ///< gathers the ends of the others
   std::array<Slot, kSlotsPerWay> slots_;
   std::size_t turn_ = 0;
   std::deque<Event> checkpoints_;  ///< one per enqueued batch that may not have ended

@@ -15,14 +15,13 @@ namespace lmcache::gpu {
 class Device;
 class Lane;
 
-/// Allocations, events and tables are touched on the GPU's thread alone; the destructor may run
+/// Allocations and tables are touched on the GPU's thread alone; the destructor may run
 /// anywhere and hands them over to it.
 class Memory {
  public:
   struct Contents {
     std::vector<AllocationPtr> allocations;
-    std::vector<Event> first_use;  ///< the engine's, waited for before the first copy
-    void* table = nullptr;         ///< device memory: PageGroups and their origins
+    void* table = nullptr;  ///< device memory: PageGroups and their origins
   };
 
   Memory(Device& device, std::shared_ptr<Lane> lane) : device_(device), lane_(std::move(lane)) {}

@@ -20,9 +20,12 @@ using Clock = std::chrono::steady_clock;
 constexpr std::uint64_t kTouchBytes = 64ull << 20;  ///< a thread's share at a time
 constexpr std::size_t kPage = 4096;
 
-unsigned touching_threads(const PinnedPool::Options& options) {
-  if (options.threads > 0) return options.threads;
-  return std::clamp(std::thread::hardware_concurrency() / 2, 1u, 16u);
+/// Behind the first bytes nobody is in a hurry.
+unsigned touching_threads(const PinnedPool::Options& options, std::uint64_t offset) {
+  const unsigned all = options.threads > 0
+                           ? options.threads
+                           : std::clamp(std::thread::hardware_concurrency() / 2, 1u, 16u);
+  return offset < options.first_bytes ? all : std::max(1u, all / 4);
 }
 
 }  // namespace
@@ -93,7 +96,8 @@ struct PinnedPool::Impl {
       }
     };
     std::vector<std::thread> helpers;
-    for (unsigned i = 0; i < touching_threads(options); ++i) helpers.emplace_back(work);
+    const auto offset = static_cast<std::uint64_t>(part.memory.data() - parts[0].memory.data());
+    for (unsigned i = 0; i < touching_threads(options, offset); ++i) helpers.emplace_back(work);
     for (std::thread& helper : helpers) helper.join();
     part.touched = !stopping;
   }

@@ -33,9 +33,10 @@ struct PinnedPoolStatus {
 class PinnedPool {
  public:
   struct Options {
-    std::uint64_t part_bytes = 4ull << 30;    ///< as the allocator's
-    std::uint64_t first_bytes = 20ull << 30;  ///< --l1-init-size-gb: these parts before all others
-    unsigned threads = 0;                     ///< that touch; 0: half of the CPUs, at most 16
+    std::uint64_t part_bytes = 4ull << 30;  ///< as the allocator's
+    std::uint64_t first_bytes = 20ull
+                                << 30;  ///< at full speed, the rest with a quarter of the threads
+    unsigned threads = 0;               ///< that touch; 0: half of the CPUs, at most 16
   };
   /// How memory is registered: CUDA, or a test's. Called on one thread at a time.
   struct Driver {

@@ -7,12 +7,19 @@
 
 namespace lmcache::pool {
 
-Allocator::Allocator(std::uint64_t total_bytes, std::uint64_t align_bytes)
+Allocator::Allocator(std::uint64_t total_bytes, std::uint64_t align_bytes, std::uint64_t part_bytes)
     : shift_(static_cast<unsigned>(std::countr_zero(align_bytes))),
-      total_(total_bytes >> (shift_ & 63u)),
+      end_(total_bytes >> (shift_ & 63u)),
       lists_(kExactUnits, kNone) {
   invariant(std::has_single_bit(align_bytes), "the pool's alignment is a power of two");
-  if (total_ > 0) add(0, total_);
+  invariant(part_bytes % align_bytes == 0, "parts are whole units");
+  const Units part = part_bytes > 0 ? part_bytes >> shift_ : end_;
+  for (Units first = 0; first < end_; first += part) {
+    const bool last = end_ - first <= part;
+    const Units count = last ? end_ - first : part - 1;
+    if (count > 0) add(first, count);
+    total_ += count;
+  }
 }
 
 std::uint64_t Allocator::rounded(std::uint64_t bytes) const noexcept {
@@ -45,7 +52,7 @@ std::optional<std::uint64_t> Allocator::allocate(std::uint64_t bytes) {
 
 void Allocator::free(std::uint64_t offset, std::uint64_t bytes) {
   const std::uint64_t size = rounded(bytes);
-  invariant(size <= used_bytes() && offset <= total_bytes() - size &&
+  invariant(size <= used_bytes() && offset <= (end_ << shift_) - size &&
                 offset % (std::uint64_t{1} << shift_) == 0,
             "what is freed was allocated from this pool");
   Units first = offset >> shift_;

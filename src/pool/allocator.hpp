@@ -33,7 +33,9 @@ class Allocator {
  public:
   /// `align_bytes` is a power of two; what is left of `total_bytes` behind the last whole unit is
   /// not used.
-  Allocator(std::uint64_t total_bytes, std::uint64_t align_bytes);
+  /// An extent never straddles a multiple of `part_bytes` (itself a multiple of the alignment; 0:
+  /// one part): the unit before it is not used.
+  Allocator(std::uint64_t total_bytes, std::uint64_t align_bytes, std::uint64_t part_bytes = 0);
 
   /// Offset of at least `bytes`, aligned; nothing if no free extent is that long. Zero bytes take
   /// one unit.
@@ -43,6 +45,7 @@ class Allocator {
 
   /// Bytes that allocate(bytes) takes; UINT64_MAX where no pool could hold it.
   [[nodiscard]] std::uint64_t rounded(std::uint64_t bytes) const noexcept;
+  /// All that can be allocated: without the units between parts.
   [[nodiscard]] std::uint64_t total_bytes() const noexcept { return total_ << shift_; }
   [[nodiscard]] std::uint64_t free_bytes() const noexcept { return free_ << shift_; }
   [[nodiscard]] std::uint64_t used_bytes() const noexcept { return (total_ - free_) << shift_; }
@@ -71,7 +74,8 @@ class Allocator {
   void mark(std::size_t list, bool filled) noexcept;
 
   unsigned shift_;
-  Units total_, free_ = 0;
+  Units total_ = 0, free_ = 0;
+  Units end_;  ///< first unit behind the pool
   std::vector<Node> nodes_;
   std::vector<NodeId> unused_nodes_;
   std::vector<NodeId> lists_;  ///< [size in units] -> first free extent of exactly that size

@@ -1,11 +1,12 @@
 #include "pool/arena.hpp"
 
+#include <linux/mman.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
+#include <fstream>
 #include <limits>
 #include <string>
 #include <system_error>
@@ -13,6 +14,8 @@
 
 namespace lmcache::pool {
 namespace {
+
+constexpr std::uint64_t kHugePage = 2ull << 20;
 
 std::string gib(std::uint64_t bytes) {
   char text[48];
@@ -29,39 +32,52 @@ Error refused(std::uint64_t bytes, const char* call) {
   return too_large(bytes, std::string(call) + ": " + std::generic_category().message(errno));
 }
 
-/// Growing a file past RLIMIT_FSIZE would raise SIGXFSZ instead of failing.
-std::uint64_t file_size_limit() {
-  rlimit limit{};
-  const bool limited = getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
-  return limited ? limit.rlim_cur : UINT64_MAX;
+/// Free pages of the administrator's reserve, as the kernel shows them; 0 if it does not.
+std::uint64_t free_huge_pages() {
+  std::ifstream file("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
+  std::uint64_t pages = 0;
+  return file >> pages ? pages : 0;
 }
 
-struct Descriptor {
-  int fd;
-  ~Descriptor() {
-    if (fd >= 0) ::close(fd);
-  }
-};
+Error no_huge_pages(std::uint64_t bytes) {
+  const std::uint64_t wanted = bytes / kHugePage;
+  return too_large(bytes,
+                   "--l1-use-hugepages needs " + std::to_string(wanted) +
+                       " free pages of 2 MiB and there are " + std::to_string(free_huge_pages()) +
+                       "; reserve them (sysctl vm.nr_hugepages=" + std::to_string(wanted) + ")");
+}
 
 }  // namespace
 
-Result<Arena> Arena::create(std::uint64_t bytes, const MemoryLimit& limit) {
+Result<Arena> Arena::create(std::uint64_t bytes, const MemoryLimit& limit, Pages pages) {
   if (bytes == 0) return Error{Cause::kNoMemory, "L1 has no memory at all; raise --l1-size-gb"};
-  const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-  constexpr auto kMost = static_cast<std::uint64_t>(std::numeric_limits<off_t>::max());
-  if (bytes > kMost - page) return too_large(bytes, "no address space is that large");
+  constexpr auto kMost = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  if (bytes > kMost - kHugePage) return too_large(bytes, "no address space is that large");
+  const bool huge = pages == Pages::kHuge;
+  const std::uint64_t page = huge ? kHugePage : static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
   const std::uint64_t size = (bytes + page - 1) / page * page;
-  if (size > limit.bytes) return too_large(size, gib(limit.bytes) + " is the " + limit.source);
-  if (size > file_size_limit())
-    return too_large(size, gib(file_size_limit()) + " is the limit on file sizes (ulimit -f)");
+  // Reserved pages are not part of what is available.
+  if (!huge && size > limit.bytes)
+    return too_large(size, gib(limit.bytes) + " is the " + limit.source);
+  if (huge && size / kHugePage > free_huge_pages()) return no_huge_pages(size);
 
-  const Descriptor file{::memfd_create("lmcache-l1", MFD_CLOEXEC)};
-  if (file.fd < 0) return refused(size, "memfd_create");
-  if (::ftruncate(file.fd, static_cast<off_t>(size)) != 0) return refused(size, "ftruncate");
-  void* base = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file.fd, 0);
-  if (base == MAP_FAILED) return refused(size, "mmap");
-  static_cast<void>(::madvise(base, size, MADV_HUGEPAGE));  // a wish; see the header
-  return Arena(std::span{static_cast<std::byte*>(base), static_cast<std::size_t>(size)});
+  const int flags =
+      MAP_PRIVATE | MAP_ANONYMOUS | (huge ? MAP_HUGETLB | MAP_HUGE_2MB : MAP_NORESERVE);
+  // Mapped with room to spare, so that the part kept starts where a huge page can.
+  const std::uint64_t spare = huge ? 0 : kHugePage;
+  void* mapped = ::mmap(nullptr, size + spare, PROT_READ | PROT_WRITE, flags, -1, 0);
+  if (mapped == MAP_FAILED) return huge ? no_huge_pages(size) : refused(size, "mmap");
+  auto* base = static_cast<std::byte*>(mapped);
+  if (!huge) {
+    const std::uint64_t before =
+        (kHugePage - reinterpret_cast<std::uintptr_t>(base) % kHugePage) % kHugePage;
+    if (before > 0) ::munmap(base, before);
+    if (before < spare) ::munmap(base + before + size, spare - before);
+    base += before;
+    static_cast<void>(::madvise(base, size, MADV_HUGEPAGE));  // a wish; see the header
+  }
+  static_cast<void>(::madvise(base, size, MADV_DONTFORK));
+  return Arena(std::span{base, static_cast<std::size_t>(size)});
 }
 
 Arena::Arena(Arena&& other) noexcept : memory_(std::exchange(other.memory_, {})) {}

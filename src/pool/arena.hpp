@@ -1,8 +1,9 @@
-// L1's memory: one shared mapping of an anonymous file, owned by the Arena and gone with it.
+// L1's memory: one private anonymous mapping, owned by the Arena and gone with it.
 //
 // Pages are taken by the first write to them, never before, so start-up time and resident memory do
-// not depend on the size. Transparent huge pages are asked for; where the kernel has them off for
-// shared memory nothing is lost but speed.
+// not depend on the size. Transparent huge pages are asked for: with them first touches and pinning
+// are some ten times faster. That is why the mapping is private: most kernels have them off for
+// shared memory.
 #pragma once
 
 #include <lmcache/status.hpp>
@@ -17,17 +18,23 @@ namespace lmcache::pool {
 
 class Arena {
  public:
-  /// Maps `bytes` rounded up to whole pages. kNoMemory if that is zero, more than `limit`, or more
-  /// than the kernel or a resource limit allows; the text says how much was asked for, how much
-  /// there is, and which flag to lower.
+  enum class Pages : std::uint8_t {
+    kUsual,
+    kHuge,  ///< 2 MiB pages of the administrator's reserve (vm.nr_hugepages)
+  };
+
+  /// Maps `bytes` rounded up to whole pages, aligned to 2 MiB. kNoMemory if that is zero, more than
+  /// `limit`, or more than the kernel or a resource limit allows; the text says how much was asked
+  /// for, how much there is, and which flag to lower.
   [[nodiscard]] static Result<Arena> create(std::uint64_t bytes,
-                                            const MemoryLimit& limit = memory_limit());
+                                            const MemoryLimit& limit = memory_limit(),
+                                            Pages pages = Pages::kUsual);
 
   Arena(Arena&& other) noexcept;
   Arena& operator=(Arena&& other) noexcept;
   ~Arena();
 
-  /// Starts at a page boundary; zero where nothing was written. Valid while the Arena lives.
+  /// Starts at a 2 MiB boundary; zero where nothing was written. Valid while the Arena lives.
   [[nodiscard]] std::span<std::byte> memory() const noexcept { return memory_; }
 
  private:

@@ -19,10 +19,10 @@ constexpr std::uint64_t kLeastBatch = 1ull << 20;
 constexpr std::uint64_t kLeastRect = 64ull << 10;
 constexpr int kRectsAtOnce = 12;
 
-/// A first batch that takes this much longer than its bytes need has waited for somebody's kernels.
-constexpr std::chrono::microseconds kPatience{500};
-constexpr double kSlowestBytesPerMicrosecond = 10'000;  // a fifth of PCIe 5 x16
-constexpr std::chrono::milliseconds kBusyFor{100};
+/// Shorter ones tell more of the polling than of the link.
+constexpr std::uint64_t kLeastMeasured = 4ull << 20;
+constexpr std::uint64_t kFirstSamples = 4;
+constexpr std::chrono::milliseconds kTryAgain{100};
 
 Status check(cudaError_t error, const char* what) {
   if (error == cudaSuccess) return {};
@@ -51,14 +51,15 @@ Running::Running(Transfer given, LaneContext& context) : transfer(std::move(give
 Way::~Way() {
   for (const Slot& slot : slots_)
     if (slot.buffer != nullptr) static_cast<void>(cudaFree(slot.buffer));
-  static_cast<void>(for_each_stream(cudaStreamDestroy));
+  for (const cudaStream_t stream : {kernel_, dma_})
+    if (stream != nullptr) static_cast<void>(cudaStreamDestroy(stream));
   static_cast<void>(cudaGetLastError());
 }
 
 Status Way::open() {
   int least = 0, greatest = 0;
   cudaError_t error = cudaDeviceGetStreamPriorityRange(&least, &greatest);
-  for (cudaStream_t* stream : {&kernel_, &end_, &slots_[0].dma, &slots_[1].dma})
+  for (cudaStream_t* stream : {&kernel_, &dma_})
     if (error == cudaSuccess)
       error = cudaStreamCreateWithPriority(stream, cudaStreamNonBlocking, greatest);
   for (Slot& slot : slots_) {
@@ -79,17 +80,9 @@ Status Way::open() {
   return {};
 }
 
-Status Way::for_each_stream(const std::function<cudaError_t(cudaStream_t)>& call) {
-  for (const cudaStream_t stream : {kernel_, slots_[0].dma, slots_[1].dma, end_}) {
-    if (stream == nullptr) continue;
-    if (Status done = check(call(stream), "a stream"); !done) return done;
-  }
-  return {};
-}
-
 Status Way::wait_for(cudaEvent_t event) {
-  return for_each_stream(
-      [event](cudaStream_t stream) { return cudaStreamWaitEvent(stream, event); });
+  Status waits = check(cudaStreamWaitEvent(kernel_, event), "waiting for an event");
+  return waits ? check(cudaStreamWaitEvent(dma_, event), "waiting for an event") : waits;
 }
 
 void Way::submit(Transfer transfer) {
@@ -148,8 +141,8 @@ Status Way::begin(Running& running) {
   Memory& memory = *transfer.memory;
   if (Status ready = memory.prepare(*transfer.geometry, transfer.bases); !ready) return ready;
   running.needs = context_.pending->find(transfer.objects);
-  const bool eligible = Clock::now() < busy_until_;
-  if (eligible) {
+  running.alone = queued_.empty() && running.needs.empty();
+  if (direct_may_be_faster()) {
     const Pages pages{transfer.geometry.get(), &transfer.ids,    transfer.objects,
                       transfer.first_chunk,    transfer.null_id, transfer.skip_tokens,
                       context_.align_bytes};
@@ -173,14 +166,9 @@ Status Way::begin(Running& running) {
 /// engines alone.
 Status Way::wait_for_engine(Running& running) {
   const wire::ByteView event(running.transfer.event);
-  const std::array<cudaStream_t, 2> dma{slots_[0].dma, slots_[1].dma};
-  const std::array<cudaStream_t, 1> kernel{kernel_};
-  const auto streams =
-      running.direct ? std::span<const cudaStream_t>(dma) : std::span<const cudaStream_t>(kernel);
+  const cudaStream_t pages = running.direct ? dma_ : kernel_;
   if (event.size() == Timeline::kHandleBytes) {
-    for (const cudaStream_t stream : streams)
-      if (Status waits = context_.timeline->wait(event, stream); !waits) return waits;
-    return {};
+    return context_.timeline->wait(event, pages);
   }
   if (event.size() == sizeof(cudaIpcEventHandle_t)) {
     if (context_.isolated_ipc)
@@ -196,11 +184,7 @@ Status Way::wait_for_engine(Running& running) {
         !open)
       return open;
     running.engine_event = Event(opened);
-    for (const cudaStream_t stream : streams)
-      if (Status waits = check(cudaStreamWaitEvent(stream, opened), "waiting for the event");
-          !waits)
-        return waits;
-    return {};
+    return check(cudaStreamWaitEvent(pages, opened), "waiting for the event");
   }
   const bool none =
       event.empty() || (event.size() == kCpuEvent.size() &&
@@ -243,7 +227,7 @@ Status Way::enqueue_batch(Running& running, Batch& batch) {
   batch.pages.groups = running.transfer.memory->groups();
   batch.pages.buffer = slot.buffer;
   const bool store = direction_ == copy::Direction::kStore;
-  const cudaStream_t first = store ? kernel_ : slot.dma, second = store ? slot.dma : kernel_;
+  const cudaStream_t first = store ? kernel_ : dma_, second = store ? dma_ : kernel_;
   Status ok = check(cudaStreamWaitEvent(first, slot.second.get()), "waiting for a slot");
   if (ok) ok = store ? enqueue_kernel(batch, first) : enqueue_spans(batch, first);
   if (ok) ok = check(cudaEventRecord(slot.first.get(), first), "recording an event");
@@ -251,7 +235,6 @@ Status Way::enqueue_batch(Running& running, Batch& batch) {
   if (ok) ok = store ? enqueue_spans(batch, second) : enqueue_kernel(batch, second);
   if (ok) ok = check(cudaEventRecord(slot.second.get(), second), "recording an event");
   if (!ok) return ok;
-  watch(running, second);
   return mark(second);
 }
 
@@ -287,7 +270,6 @@ Status Way::enqueue_spans(const Batch& batch, cudaStream_t stream) const {
 }
 
 Status Way::enqueue_rects(Running& running) {
-  const cudaStream_t dma = slots_[turn_++ % kSlotsPerWay].dma;
   for (int i = 0; running.next_rect < running.rects.size() && i < kRectsAtOnce;
        ++i, ++running.next_rect) {
     const Rect& rect = running.rects[running.next_rect];
@@ -295,12 +277,12 @@ Status Way::enqueue_rects(Running& running) {
     const cudaError_t error =
         direction_ == copy::Direction::kStore
             ? cudaMemcpy2DAsync(rect.host, rect.host_pitch, pages, rect.device_pitch, rect.width,
-                                rect.rows, cudaMemcpyDeviceToHost, dma)
+                                rect.rows, cudaMemcpyDeviceToHost, dma_)
             : cudaMemcpy2DAsync(pages, rect.device_pitch, rect.host, rect.host_pitch, rect.width,
-                                rect.rows, cudaMemcpyHostToDevice, dma);
+                                rect.rows, cudaMemcpyHostToDevice, dma_);
     if (error != cudaSuccess) return check(error, "copying between pages and L1");
   }
-  return mark(dma);
+  return mark(dma_);
 }
 
 /// The end of the transfer, or of what was enqueued before it failed, and the answer.
@@ -318,7 +300,7 @@ Status Way::finish(Running& running) {
   if (!running.status) return fail(running.status.error());
   wire::Bytes handle = running.end->handle();
   if (transfer.event.size() == Timeline::kHandleBytes) {
-    auto signal = context_.timeline->signal(end_);
+    auto signal = context_.timeline->signal(dma_);
     if (!signal) return fail(signal.error());
     handle = std::move(*signal);
   }
@@ -329,16 +311,13 @@ Status Way::finish(Running& running) {
 
 /// Records `event` behind everything that has been enqueued so far.
 Status Way::gather_ends(cudaEvent_t event) {
-  for (const cudaStream_t stream : {kernel_, slots_[0].dma, slots_[1].dma}) {
-    Status ok = check(cudaEventRecord(event, stream), "recording the end");
-    if (ok) ok = check(cudaStreamWaitEvent(end_, event), "gathering the ends");
-    if (!ok) return ok;
-  }
-  return check(cudaEventRecord(event, end_), "recording the end");
+  Status ok = check(cudaEventRecord(event, kernel_), "recording the end");
+  if (ok) ok = check(cudaStreamWaitEvent(dma_, event), "gathering the ends");
+  return ok ? check(cudaEventRecord(event, dma_), "recording the end") : ok;
 }
 
 void Way::close(std::unique_ptr<Running> running) {
-  if (probed_ == running.get()) probed_ = nullptr;
+  measure(*running);
   // What it read may have been the remains of a store that failed.
   for (const FencePtr& fence : running->needs) {
     if (fence->failed() && running->status)
@@ -353,7 +332,6 @@ void Way::close(std::unique_ptr<Running> running) {
 }
 
 void Way::fail_all(const Error& error) {
-  probed_ = nullptr;
   for (auto* queue : {&queued_, &waiting_}) {
     while (!queue->empty()) {
       std::unique_ptr<Running> running = std::move(queue->front());
@@ -373,30 +351,41 @@ bool Way::full() {
   return checkpoints_.size() >= kQueuedBatches;
 }
 
-/// Watches how long a batch takes, one at a time, where nothing but the GPU can delay it.
-void Way::watch(Running& running, cudaStream_t stream) {
-  if (probed_ != nullptr || running.watched || !queued_.empty() || !running.needs.empty()) return;
-  if (cudaEventRecord(probe_.get(), stream) != cudaSuccess) return;
-  running.watched = true;  // later batches queue behind the first
-  probed_ = &running;
-  probe_started_ = !running.engine_event;
-  probe_since_ = Clock::now();
+/// Notes when copies could start: behind the engine's event.
+void Way::look() {
+  const auto see = [](Running& running) {
+    if (running.started != Clock::time_point{} || !running.begun) return;
+    if (running.engine_event && cudaEventQuery(running.engine_event.get()) != cudaSuccess) return;
+    running.started = Clock::now();
+  };
+  for (const auto& running : queued_) see(*running);
+  if (!waiting_.empty()) see(*waiting_.front());
 }
 
-void Way::look() {
-  if (probed_ == nullptr) return;
-  if (!probe_started_) {  // the time counts from the engine's event on
-    if (cudaEventQuery(probed_->engine_event.get()) != cudaSuccess) return;
-    probe_started_ = true;
-    probe_since_ = Clock::now();
-  }
-  const auto took = Clock::now() - probe_since_;
-  const auto needed = std::chrono::microseconds(static_cast<std::int64_t>(
-      static_cast<double>(probed_->next_batch) / kSlowestBytesPerMicrosecond));
-  const bool late = took > needed + kPatience;
-  if (late) busy_until_ = Clock::now() + kBusyFor;
-  if (late || cudaEventQuery(probe_.get()) == cudaSuccess) probed_ = nullptr;
-  static_cast<void>(cudaGetLastError());
+/// Learns from a transfer that nothing but the GPU and the link could delay.
+void Way::measure(const Running& running) {
+  const std::uint64_t bytes = object_bytes(running.transfer.objects);
+  if (!running.alone || !running.status || bytes < kLeastMeasured ||
+      running.started == Clock::time_point{})
+    return;
+  const auto now = Clock::now();
+  const double took = std::chrono::duration<double, std::micro>(now - running.started).count();
+  const double rate = static_cast<double>(bytes) / std::max(took, 1.0);
+  Rate& kind = running.direct ? direct_ : staged_;
+  kind.lately = kind.samples == 0 ? rate : (kind.lately + rate) / 2;
+  kind.best = std::max(kind.best, kind.lately);
+  ++kind.samples;
+  kind.last = now;
+}
+
+/// What either kind moved lately decides. The copy engines alone are worth a try once, and again
+/// whenever kernels are slower than they have been; while they are in use kernels get a try now and
+/// then.
+bool Way::direct_may_be_faster() const {
+  if (staged_.samples < kFirstSamples) return false;
+  if (direct_.samples == 0) return true;
+  if (direct_.lately > staged_.lately) return Clock::now() - staged_.last < kTryAgain;
+  return staged_.lately < staged_.best / 2 && Clock::now() - direct_.last > kTryAgain;
 }
 
 }  // namespace lmcache::gpu

@@ -8,12 +8,11 @@
 // No DMA hides a store's first kernel and a retrieve's last, so batches grow from small to a slot's
 // size in the one and shrink in the other.
 //
-//   either, where the engine's kernels keep the GPU busy:  pages <--copy engine, rectangles-->
-//   object
+//   either, where that is faster:  pages <--copy engine, rectangles--> object
 //
-// Why the last: without MPS two processes' kernels take turns, so a copy kernel waits for a time
-// slice of about 2 ms and the engine's own stand still meanwhile. How long the first batch of a
-// transfer takes tells whether that is the case.
+// It is faster where the engine's own kernels keep the GPU busy: without MPS the kernels of two
+// processes take turns, so a copy kernel waits for its time slice of some 2 ms, and the engine's
+// stand still meanwhile. Which is faster is measured, transfer by transfer.
 //
 // Nothing here synchronises: transfers are enqueued whole, up to kQueuedBatches ahead of the GPU.
 //
@@ -31,7 +30,6 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <memory>
 #include <optional>
 
@@ -64,9 +62,11 @@ class Running {
   std::optional<Batcher> batches;      ///< staged
   std::vector<Rect> rects;             ///< direct
   std::size_t next_rect = 0;
-  bool direct = false, begun = false, watched = false;
-  std::uint64_t next_batch = 0;  ///< bytes
-  std::uint64_t left = 0;        ///< bytes of objects not in a batch yet
+  bool direct = false, begun = false;
+  bool alone = false;                             ///< nothing was ahead of it
+  std::chrono::steady_clock::time_point started;  ///< the engine's event was over by then
+  std::uint64_t next_batch = 0;                   ///< bytes
+  std::uint64_t left = 0;                         ///< bytes of objects not in a batch yet
   Event engine_event;
 };
 
@@ -93,10 +93,10 @@ class Way {
  private:
   static constexpr std::size_t kQueuedBatches = 64;  ///< about 1 GB; a stream holds 1024 operations
 
-  /// Each with a stream for its DMA: while one runs, the other's is ready to start, without a gap.
+  using Clock = std::chrono::steady_clock;
+
   struct Slot {
     std::byte* buffer = nullptr;
-    cudaStream_t dma = nullptr;
     Event first, second;  ///< its two steps
   };
 
@@ -112,15 +112,14 @@ class Way {
   Status enqueue_rects(Running& running);
   Status finish(Running& running);
   void close(std::unique_ptr<Running> running);
-  Status for_each_stream(const std::function<cudaError_t(cudaStream_t)>& call);
   [[nodiscard]] bool full();
-  void watch(Running& running, cudaStream_t stream);
+  void measure(const Running& running);
+  [[nodiscard]] bool direct_may_be_faster() const;
   void look();
 
   const copy::Direction direction_;
   LaneContext& context_;
-  cudaStream_t kernel_ = nullptr;
-  cudaStream_t end_ = nullptr;  ///< gathers the ends of the others
+  cudaStream_t kernel_ = nullptr, dma_ = nullptr;
   std::array<Slot, kSlotsPerWay> slots_;
   std::size_t turn_ = 0;
   std::deque<Event> checkpoints_;  ///< one per enqueued batch that may not have ended
@@ -129,12 +128,13 @@ class Way {
   std::deque<std::unique_ptr<Running>> queued_;
   Batch batch_;
 
-  // Is the GPU busy with others' kernels?
-  using Clock = std::chrono::steady_clock;
-  Event probe_;
-  const Running* probed_ = nullptr;
-  Clock::time_point probe_since_, busy_until_;
-  bool probe_started_ = false;
+  /// Bytes per microsecond.
+  struct Rate {
+    double lately = 0, best = 0;
+    std::uint64_t samples = 0;
+    Clock::time_point last;
+  };
+  Rate staged_, direct_;
 };
 
 class Lane {

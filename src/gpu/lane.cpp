@@ -74,9 +74,6 @@ Status Way::open() {
       *event = std::move(*made);
     }
   }
-  auto probe = make_event(cudaEventDisableTiming);
-  if (!probe) return probe.error();
-  probe_ = std::move(*probe);
   return {};
 }
 

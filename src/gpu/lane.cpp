@@ -144,8 +144,8 @@ Status Way::begin(Running& running) {
                       transfer.first_chunk,    transfer.null_id, transfer.skip_tokens,
                       context_.align_bytes};
     auto rects = plan_rects(pages, memory.origins());
-    if (rects && total_bytes(*rects) >= kLeastRect * rects->size()) {
-      running.rects = std::move(*rects);
+    if (total_bytes(rects) >= kLeastRect * rects.size()) {
+      running.rects = std::move(rects);
       running.direct = true;
       ++context_.direct_transfers;
     }

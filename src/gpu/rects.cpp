@@ -2,6 +2,8 @@
 
 #include "geometry/layout.hpp"
 
+#include <algorithm>
+
 namespace lmcache::gpu {
 namespace {
 
@@ -35,39 +37,63 @@ std::vector<Stretch> stretches(const std::vector<std::uint32_t>& ids) {
   return found;
 }
 
+/// Pages that are one run of bytes each.
+void add_runs(const KernelGroup& group, const std::vector<std::uint64_t>& origins,
+              const std::vector<std::uint32_t>& ids, std::byte* region, std::vector<Rect>& rects) {
+  const std::uint64_t page = geometry::page_bytes(group);
+  const auto runs = stretches(ids);
+  const std::uint64_t pitch = even_pitch(origins, page);
+  std::uint64_t copied = 0;
+  for (const Stretch& run : runs) copied += run.count;
+  if (pitch != 0 && copied <= runs.size() * origins.size()) {
+    // A block's pages of all layers.
+    for (std::uint32_t i = 0; i < ids.size(); ++i) {
+      if (ids[i] == kernels::kNoBlock) continue;
+      rects.push_back({origins[0] + ids[i] * group.block_stride_bytes, region + i * page, pitch,
+                       group.kept_ids * page, page, origins.size()});
+    }
+    return;
+  }
+  for (std::size_t o = 0; o < origins.size(); ++o) {  // a layer's pages of blocks in a row
+    std::byte* row = region + o * group.kept_ids * page;
+    for (const Stretch& run : runs)
+      rects.push_back({origins[o] + ids[run.first] * group.block_stride_bytes,
+                       row + run.first * page, group.block_stride_bytes, page, page, run.count});
+  }
+}
+
+/// Pages whose rows are elsewhere in an object than in the page: a rectangle for each inner loop.
+void add_loops(const KernelGroup& group, const std::vector<std::uint64_t>& origins,
+               const std::vector<std::uint32_t>& ids, std::byte* region, std::vector<Rect>& rects) {
+  const std::uint64_t page = geometry::page_bytes(group);
+  for (std::size_t o = 0; o < origins.size(); ++o) {
+    for (std::uint32_t i = 0; i < ids.size(); ++i) {
+      if (ids[i] == kernels::kNoBlock) continue;
+      const std::uint64_t at = origins[o] + ids[i] * group.block_stride_bytes;
+      std::byte* host = region + (o * group.kept_ids + i) * page;
+      for (const PagePart& part : group.parts)
+        for (std::uint32_t k = 0; k < part.n0; ++k)
+          rects.push_back({at + part.page + k * part.page0, host + part.object + k * part.object0,
+                           std::max(part.page1, part.run), std::max(part.object1, part.run),
+                           part.run, part.n1});
+    }
+  }
+}
+
 }  // namespace
 
-std::optional<std::vector<Rect>> plan_rects(
-    const Pages& pages, const std::vector<std::vector<std::uint64_t>>& origins) {
+std::vector<Rect> plan_rects(const Pages& pages,
+                             const std::vector<std::vector<std::uint64_t>>& origins) {
   std::vector<Rect> rects;
   std::vector<std::uint32_t> ids;
   for (const ObjectRef& object : pages.objects) {
     for (const std::uint32_t g : pages.geometry->object_groups[object.group].kernel_groups) {
-      const KernelGroup& kg = pages.geometry->kernel_groups[g];
-      const std::uint64_t page = geometry::page_bytes(kg);
-      if (kg.parts.size() != 1 || kg.parts[0].run != page) return std::nullopt;
+      const KernelGroup& group = pages.geometry->kernel_groups[g];
       if (!copied_ids(pages, g, object.chunk - pages.first_chunk, ids)) continue;
-      const std::vector<std::uint64_t>& at = origins[g];
-      std::byte* region = object.data + kg.object_offset;
-      const auto runs = stretches(ids);
-      const std::uint64_t pitch = even_pitch(at, page);
-      std::uint64_t copied = 0;
-      for (const Stretch& run : runs) copied += run.count;
-      if (pitch != 0 && copied <= runs.size() * at.size()) {
-        // A block's pages of all layers.
-        for (std::uint32_t i = 0; i < ids.size(); ++i) {
-          if (ids[i] == kernels::kNoBlock) continue;
-          rects.push_back({at[0] + ids[i] * kg.block_stride_bytes, region + i * page, pitch,
-                           kg.kept_ids * page, page, at.size()});
-        }
-        continue;
-      }
-      for (std::size_t o = 0; o < at.size(); ++o) {  // a layer's pages of blocks in a row
-        std::byte* row = region + o * kg.kept_ids * page;
-        for (const Stretch& run : runs)
-          rects.push_back({at[o] + ids[run.first] * kg.block_stride_bytes, row + run.first * page,
-                           kg.block_stride_bytes, page, page, run.count});
-      }
+      const bool one_run =
+          group.parts.size() == 1 && group.parts[0].run == geometry::page_bytes(group);
+      (one_run ? add_runs : add_loops)(group, origins[g], ids, object.data + group.object_offset,
+                                       rects);
     }
   }
   return rects;

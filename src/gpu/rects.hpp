@@ -6,7 +6,6 @@
 #include "gpu/batcher.hpp"
 
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 namespace lmcache::gpu {
@@ -19,10 +18,11 @@ struct Rect {
   std::uint64_t width = 0, rows = 0;
 };
 
-/// Rectangles for all pages, or nothing where a page is not one run of bytes (HND, format 14).
-/// `origins[g]`: address of block 0's page of every (plane, layer) of kernel group g.
-[[nodiscard]] std::optional<std::vector<Rect>> plan_rects(
-    const Pages& pages, const std::vector<std::vector<std::uint64_t>>& origins);
+/// Rectangles for all pages. Few and large where pages are single runs of bytes; where they are not
+/// (HND, format 14) each page takes several. `origins[g]`: address of block 0's page of every
+/// (plane, layer) of kernel group g.
+[[nodiscard]] std::vector<Rect> plan_rects(const Pages& pages,
+                                           const std::vector<std::vector<std::uint64_t>>& origins);
 
 /// Bytes that all rectangles move.
 [[nodiscard]] std::uint64_t total_bytes(const std::vector<Rect>& rects) noexcept;

@@ -1,0 +1,99 @@
+// The pool with a driver that only takes notes.
+#include "gpu/pinned_pool.hpp"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace lmcache::gpu {
+namespace {
+
+constexpr std::uint64_t kPart = 1 << 20;
+
+class FakeDriver {
+ public:
+  PinnedPool::Driver driver() {
+    return {[this](std::span<std::byte> part) -> Status {
+              const std::lock_guard lock(mutex);
+              ++tried;
+              if (failing == tried) return Error{Cause::kNoMemory, "no more"};
+              pinned[part.data()] = part.size();
+              return {};
+            },
+            [this](std::span<std::byte> part) {
+              const std::lock_guard lock(mutex);
+              EXPECT_EQ(pinned[part.data()], part.size());
+              pinned.erase(part.data());
+            }};
+  }
+  std::mutex mutex;
+  std::map<std::byte*, std::size_t> pinned;
+  int tried = 0;
+  int failing = -1;  ///< which attempt fails
+};
+
+PinnedPoolStatus wait_until(const PinnedPool& pool, std::uint64_t pinned) {
+  for (int i = 0; i < 2000 && pool.status().pinned_bytes != pinned; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  return pool.status();
+}
+
+PinnedPool::Options options() {
+  return {kPart, 2 * kPart, 2};
+}
+
+TEST(PinnedPool, PinsEveryPartAndGivesThemBack) {
+  std::vector<std::byte> memory(3 * kPart + 4096, std::byte{7});
+  FakeDriver fake;
+  PinnedPool pool(memory, options());
+  EXPECT_FALSE(pool.pinned(memory.data()));
+  pool.pin(fake.driver());
+  const auto status = wait_until(pool, memory.size());
+  EXPECT_EQ(status.pinned_bytes, memory.size());
+  EXPECT_EQ(status.touched_bytes, memory.size());
+  EXPECT_EQ(fake.pinned.size(), 4u);
+  EXPECT_TRUE(pool.pinned(memory.data() + 3 * kPart));
+  pool.unpin();
+  EXPECT_TRUE(fake.pinned.empty());
+  EXPECT_FALSE(pool.pinned(memory.data()));
+  EXPECT_EQ(memory[kPart], std::byte{7}) << "touching must not change what is there";
+}
+
+TEST(PinnedPool, TouchesWithoutADriver) {
+  std::vector<std::byte> memory(2 * kPart);
+  PinnedPool pool(memory, options());
+  pool.touch(true);
+  EXPECT_EQ(pool.status().touched_bytes, memory.size());
+  EXPECT_EQ(pool.status().pinned_bytes, 0u);
+}
+
+TEST(PinnedPool, APartThatFailsIsCountedAndTheRestGoesOn) {
+  std::vector<std::byte> memory(3 * kPart);
+  FakeDriver fake;
+  fake.failing = 2;
+  PinnedPool pool(memory, options());
+  pool.pin(fake.driver());
+  const auto status = wait_until(pool, 2 * kPart);
+  EXPECT_EQ(status.failed_parts, 1u);
+  EXPECT_EQ(status.error, "no more");
+  EXPECT_FALSE(pool.pinned(memory.data() + kPart));
+  EXPECT_TRUE(pool.pinned(memory.data() + 2 * kPart));
+}
+
+TEST(PinnedPool, CanBePinnedAgain) {
+  std::vector<std::byte> memory(2 * kPart);
+  FakeDriver fake;
+  PinnedPool pool(memory, options());
+  for (int round = 0; round < 3; ++round) {
+    pool.pin(fake.driver());
+    EXPECT_EQ(wait_until(pool, memory.size()).pinned_bytes, memory.size());
+    pool.unpin();
+  }
+  EXPECT_EQ(fake.tried, 6);
+}
+
+}  // namespace
+}  // namespace lmcache::gpu

@@ -22,7 +22,7 @@ constexpr int kRectsAtOnce = 12;
 /// Shorter ones tell more of the polling than of the link.
 constexpr std::uint64_t kLeastMeasured = 4ull << 20;
 constexpr std::uint64_t kFirstSamples = 4;
-constexpr std::chrono::milliseconds kTryAgain{100};
+constexpr std::chrono::milliseconds kTryAgain{1000};
 
 Status check(cudaError_t error, const char* what) {
   if (error == cudaSuccess) return {};
@@ -232,7 +232,7 @@ Status Way::enqueue_batch(Running& running, Batch& batch) {
   if (ok) ok = store ? enqueue_spans(batch, second) : enqueue_kernel(batch, second);
   if (ok) ok = check(cudaEventRecord(slot.second.get(), second), "recording an event");
   if (!ok) return ok;
-  return mark(second);
+  return turn_ % kBatchesPerMark == 0 ? mark(second) : Status{};
 }
 
 /// How far the GPU has come: full() looks at it.
@@ -345,7 +345,7 @@ bool Way::full() {
     spare_.push_back(std::move(checkpoints_.front()));
     checkpoints_.pop_front();
   }
-  return checkpoints_.size() >= kQueuedBatches;
+  return checkpoints_.size() >= kMarks;
 }
 
 /// Notes when copies could start: behind the engine's event.

@@ -14,7 +14,7 @@
 // processes take turns, so a copy kernel waits for its time slice of some 2 ms, and the engine's
 // stand still meanwhile. Which is faster is measured, transfer by transfer.
 //
-// Nothing here synchronises: transfers are enqueued whole, up to kQueuedBatches ahead of the GPU.
+// Nothing here synchronises: transfers are enqueued whole, up to kMarks ahead of the GPU.
 //
 // Threads: the GPU's own.
 #pragma once
@@ -91,7 +91,8 @@ class Way {
   [[nodiscard]] std::size_t size() const noexcept { return waiting_.size() + queued_.size(); }
 
  private:
-  static constexpr std::size_t kQueuedBatches = 64;  ///< about 1 GB; a stream holds 1024 operations
+  // How far ahead of the GPU: some 128 batches or 384 rectangles. A stream holds 1024 operations.
+  static constexpr std::size_t kMarks = 32, kBatchesPerMark = 4;
 
   using Clock = std::chrono::steady_clock;
 
@@ -122,7 +123,7 @@ class Way {
   cudaStream_t kernel_ = nullptr, dma_ = nullptr;
   std::array<Slot, kSlotsPerWay> slots_;
   std::size_t turn_ = 0;
-  std::deque<Event> checkpoints_;  ///< one per enqueued batch that may not have ended
+  std::deque<Event> checkpoints_;  ///< marks that the GPU may not have passed yet
   std::vector<Event> spare_;
   std::deque<std::unique_ptr<Running>> waiting_;  ///< the first is being enqueued
   std::deque<std::unique_ptr<Running>> queued_;

@@ -71,11 +71,17 @@ void add_loops(const KernelGroup& group, const std::vector<std::uint64_t>& origi
       if (ids[i] == kernels::kNoBlock) continue;
       const std::uint64_t at = origins[o] + ids[i] * group.block_stride_bytes;
       std::byte* host = region + (o * group.kept_ids + i) * page;
-      for (const PagePart& part : group.parts)
-        for (std::uint32_t k = 0; k < part.n0; ++k)
+      for (const PagePart& part : group.parts) {
+        // The longer loop becomes the rows.
+        const bool outer = part.n1 == 1;
+        const std::uint32_t rows = outer ? part.n0 : part.n1, count = outer ? 1 : part.n0;
+        const std::uint64_t page_pitch = outer ? part.page0 : part.page1;
+        const std::uint64_t host_pitch = outer ? part.object0 : part.object1;
+        for (std::uint32_t k = 0; k < count; ++k)
           rects.push_back({at + part.page + k * part.page0, host + part.object + k * part.object0,
-                           std::max(part.page1, part.run), std::max(part.object1, part.run),
-                           part.run, part.n1});
+                           std::max(page_pitch, part.run), std::max(host_pitch, part.run), part.run,
+                           rows});
+      }
     }
   }
 }

@@ -17,6 +17,9 @@ namespace {
 constexpr std::chrono::microseconds kLook{100};
 constexpr std::chrono::seconds kStopPatience{5};
 
+/// A context outlives its last user by this much: an engine that registers anew finds it there.
+constexpr std::chrono::seconds kLinger{1};
+
 /// From a request's arrival to its copy: to be decoded and planned takes about as long as to wake a
 /// sleeping thread.
 constexpr std::chrono::microseconds kExpect{300};
@@ -76,6 +79,12 @@ void Device::run() {
     const auto awake = [&] { return due() || std::chrono::steady_clock::now() < expected_until_; };
     if (more) {
       wake_.wait_for(lock, kLook, awake);
+    } else if (active_ && users_ == 0) {
+      if (!wake_.wait_until(lock, unused_since_ + kLinger, awake)) {
+        lock.unlock();
+        deactivate();
+        lock.lock();
+      }
     } else {
       wake_.wait(lock, awake);
     }
@@ -169,11 +178,9 @@ Result<OpenedTensors> Device::open_now(const std::vector<wire::Descriptor>& tens
   if (lost_ != cudaSuccess)
     return cuda_error(Cause::kBadSegment, "GPU " + uuid_ + " is lost", lost_);
   if (Status active = activate(); !active) return active.error();
+  unused_since_ = std::chrono::steady_clock::now();
   auto lane = take_lane();
-  if (!lane) {
-    deactivate();
-    return lane.error();
-  }
+  if (!lane) return lane.error();
   ++users_;  // ~Memory takes it back, whatever happens from here on
   OpenedTensors opened;
   opened.memory = std::make_shared<Memory>(*this, std::move(*lane));
@@ -261,13 +268,21 @@ Status Device::activate() {
 
 void Device::deactivate() {
   if (!active_ || users_ > 0) return;
-  static_cast<void>(cudaSetDevice(ordinal_));  // after stop() any thread may come here
   lanes_.clear();
   timeline_.reset();
   events_.reset();
   allocations_.reset();
-  if (stopping_ || !pool_.leave(ordinal_)) return;  // the process's end releases all the rest
   active_ = false;
+  if (pool_.leave(ordinal_)) {
+    release_context();
+  } else {
+    kept_ = true;
+  }
+}
+
+void Device::release_context() {
+  kept_ = false;
+  static_cast<void>(cudaSetDevice(ordinal_));  // unpinning may have changed it
   const cudaError_t error = cudaDeviceReset();
   static_cast<void>(cudaGetLastError());
   lost_ = cudaSuccess;
@@ -278,7 +293,9 @@ void Device::deactivate() {
 }
 
 void Device::tidy() {
-  post([this] { deactivate(); });
+  post([this] {
+    if (kept_ && !active_) release_context();
+  });
 }
 
 Result<std::shared_ptr<Lane>> Device::take_lane() {
@@ -313,7 +330,7 @@ void Device::close(Memory::Contents contents, std::shared_ptr<Lane> lane) {
       --status_.workers;
       status_.staging_bytes = lanes_.size() * kLaneBytes;
     }
-    if (users_ == 0) deactivate();
+    unused_since_ = std::chrono::steady_clock::now();
   });
 }
 

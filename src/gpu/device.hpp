@@ -1,8 +1,9 @@
 // One GPU in use. Its thread makes every CUDA call for it: opens and closes engines' memory,
 // enqueues transfers, sees when they end. A context exists while an engine's memory is open.
 //
-//   idle --open()--> active --last Memory gone--> idle
+//   idle --open()--> active --last Memory gone, a moment later--> idle
 //   active --sticky error--> lost --last Memory gone--> idle (the context is made anew)
+//   active --last Memory gone, L1 is registered here and other GPUs use it--> kept --tidy()--> idle
 //
 // Threads: any, unless noted.
 #pragma once
@@ -12,6 +13,7 @@
 #include "gpu/memory.hpp"
 #include "gpu/transfer.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -48,7 +50,7 @@ class Device {
   void expect();
   /// From ~Memory: to be closed on the GPU's thread.
   void close(Memory::Contents contents, std::shared_ptr<Lane> lane);
-  /// Releases the context if nobody uses it; for a context that was kept for the pool's sake.
+  /// Releases a context that was kept for the pool's sake.
   void tidy();
   void stop();
   [[nodiscard]] DeviceStatus status() const;
@@ -64,6 +66,7 @@ class Device {
                      OpenedTensors& opened);
   Status activate();
   void deactivate();
+  void release_context();
   Result<std::shared_ptr<Lane>> take_lane();
   void lose(cudaError_t error);
 
@@ -74,9 +77,10 @@ class Device {
   PoolUsers& pool_;
 
   // GPU thread only.
-  bool active_ = false;
+  bool active_ = false, kept_ = false;
   cudaError_t lost_ = cudaSuccess;
   std::uint64_t users_ = 0;  ///< open Memory objects
+  std::chrono::steady_clock::time_point unused_since_;
   std::unique_ptr<AllocationTable> allocations_;
   std::unique_ptr<EventPool> events_;
   std::unique_ptr<Timeline> timeline_;
@@ -87,7 +91,8 @@ class Device {
   std::condition_variable wake_;
   std::deque<std::function<void()>> tasks_;
   std::chrono::steady_clock::time_point expected_until_{};
-  bool stopping_ = false, stopped_ = false;
+  std::atomic<bool> stopping_ = false;
+  bool stopped_ = false;
   DeviceStatus status_;
 
   std::thread thread_;

@@ -68,6 +68,7 @@ struct Devices::Impl final : PoolUsers {
   // The pool is registered in the context of the first GPU in use, for all of them.
   void enter(int ordinal) override {
     const std::lock_guard lock(pool_mutex);
+    if (kept == ordinal) kept.reset();
     if (users++ > 0) return;
     pinning = ordinal;
     pool.pin({[ordinal](std::span<std::byte> part) -> Status {
@@ -90,19 +91,16 @@ struct Devices::Impl final : PoolUsers {
 
   bool leave(int ordinal) override {
     const std::lock_guard lock(pool_mutex);
-    if (kept != ordinal) --users;
-    if (users > 0 && ordinal == pinning) {
+    if (--users > 0) {
+      if (pinning != ordinal) return true;
       kept = ordinal;
       return false;
     }
-    if (users > 0) return true;
     pool.unpin();
-    const std::optional<int> waiting = std::exchange(kept, std::nullopt);
-    if (waiting && *waiting != ordinal) {
+    if (const std::optional<int> other = std::exchange(kept, std::nullopt)) {
       const std::lock_guard devices_lock(mutex);
       for (const auto& [uuid, device] : devices)
-        if ((*ordinals)->at(uuid) == *waiting) device->tidy();
-      ++users;  // which its leave() takes back
+        if ((*ordinals)->at(uuid) == *other) device->tidy();
     }
     return true;
   }

@@ -1,0 +1,233 @@
+#include "gpu/engine_process.hpp"
+
+#include <cuda_runtime.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <stdexcept>
+#include <thread>
+
+namespace lmcache::test {
+namespace {
+
+enum class Op : std::uint32_t { kUuid, kAllocate, kWrite, kRead, kEvent, kWait, kFreeMemory };
+
+struct Command {
+  Op op;
+  std::uint32_t memory;
+  std::uint64_t value;
+};
+
+void send(int fd, const void* data, std::size_t bytes) {
+  const char* at = static_cast<const char*>(data);
+  while (bytes > 0) {
+    const ssize_t n = ::write(fd, at, bytes);
+    if (n <= 0) throw std::runtime_error("the other process has gone");
+    at += n;
+    bytes -= static_cast<std::size_t>(n);
+  }
+}
+
+bool receive(int fd, void* data, std::size_t bytes) {
+  char* at = static_cast<char*>(data);
+  while (bytes > 0) {
+    const ssize_t n = ::read(fd, at, bytes);
+    if (n <= 0) return false;
+    at += n;
+    bytes -= static_cast<std::size_t>(n);
+  }
+  return true;
+}
+
+void check(cudaError_t error, const char* what) {
+  if (error == cudaSuccess) return;
+  std::fprintf(stderr, "engine process: %s: %s\n", what, cudaGetErrorString(error));
+  std::exit(1);
+}
+
+std::string uuid_text(const cudaUUID_t& uuid) {
+  std::string text;
+  for (int i = 0; i < 16; ++i) {
+    char byte[4];
+    std::snprintf(byte, sizeof byte, "%02x", static_cast<unsigned char>(uuid.bytes[i]));
+    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+    text += byte;
+  }
+  return text;
+}
+
+}  // namespace
+
+int run_engine() {
+  const int in = STDIN_FILENO, out = STDOUT_FILENO;
+  std::vector<std::pair<void*, std::size_t>> memories;
+  cudaStream_t stream = nullptr;
+  check(cudaStreamCreate(&stream), "stream");
+  Command command;
+  while (receive(in, &command, sizeof command)) {
+    switch (command.op) {
+      case Op::kUuid: {
+        cudaDeviceProp properties;
+        check(cudaGetDeviceProperties(&properties, 0), "properties");
+        send(out, uuid_text(properties.uuid).data(), 36);
+        break;
+      }
+      case Op::kAllocate: {
+        void* memory = nullptr;
+        check(cudaMalloc(&memory, command.value), "allocating");
+        check(cudaMemset(memory, 0, command.value), "clearing");
+        memories.emplace_back(memory, command.value);
+        cudaIpcMemHandle_t handle;
+        check(cudaIpcGetMemHandle(&handle, memory), "exporting memory");
+        send(out, &handle, sizeof handle);
+        break;
+      }
+      case Op::kWrite: {
+        const auto [memory, bytes] = memories[command.memory];
+        std::vector<std::byte> data(bytes);
+        if (!receive(in, data.data(), bytes)) return 1;
+        check(cudaMemcpy(memory, data.data(), bytes, cudaMemcpyHostToDevice), "writing");
+        send(out, "k", 1);
+        break;
+      }
+      case Op::kRead: {
+        const auto [memory, bytes] = memories[command.memory];
+        std::vector<std::byte> data(bytes);
+        check(cudaDeviceSynchronize(), "synchronising");
+        check(cudaMemcpy(data.data(), memory, bytes, cudaMemcpyDeviceToHost), "reading");
+        send(out, data.data(), bytes);
+        break;
+      }
+      case Op::kEvent: {
+        cudaEvent_t event = nullptr;
+        check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming | cudaEventInterprocess),
+              "event");
+        const auto sleep = [](void* ms) {
+          std::this_thread::sleep_for(
+              std::chrono::milliseconds(reinterpret_cast<std::uintptr_t>(ms)));
+        };
+        if (command.value > 0)
+          check(cudaLaunchHostFunc(stream, sleep, reinterpret_cast<void*>(command.value)), "delay");
+        check(cudaEventRecord(event, stream), "recording");
+        cudaIpcEventHandle_t handle;
+        check(cudaIpcGetEventHandle(&handle, event), "exporting an event");
+        send(out, &handle, sizeof handle);
+        break;
+      }
+      case Op::kWait: {
+        cudaIpcEventHandle_t handle;
+        if (!receive(in, &handle, sizeof handle)) return 1;
+        cudaEvent_t event = nullptr;
+        check(cudaIpcOpenEventHandle(&event, handle), "opening an event");
+        check(cudaEventSynchronize(event), "waiting");
+        check(cudaEventDestroy(event), "closing an event");
+        send(out, "k", 1);
+        break;
+      }
+      case Op::kFreeMemory: {
+        std::size_t free = 0, total = 0;
+        check(cudaMemGetInfo(&free, &total), "free memory");
+        send(out, &free, sizeof free);
+        break;
+      }
+    }
+  }
+  return 0;
+}
+
+EngineProcess::EngineProcess() {
+  int down[2], up[2];
+  if (::pipe2(down, O_CLOEXEC) != 0 || ::pipe2(up, O_CLOEXEC) != 0)
+    throw std::runtime_error("pipe");
+  pid_ = ::fork();
+  if (pid_ == 0) {
+    ::dup2(down[0], STDIN_FILENO);
+    ::dup2(up[1], STDOUT_FILENO);
+    ::execl("/proc/self/exe", "gpu_tests", "--engine", static_cast<char*>(nullptr));
+    ::_exit(127);
+  }
+  ::close(down[0]);
+  ::close(up[1]);
+  to_ = down[1];
+  from_ = up[0];
+  const Command command{Op::kUuid, 0, 0};
+  send(to_, &command, sizeof command);
+  uuid_.resize(36);
+  if (!receive(from_, uuid_.data(), 36)) throw std::runtime_error("the engine did not start");
+}
+
+EngineProcess::~EngineProcess() {
+  ::close(to_);
+  ::close(from_);
+  if (pid_ > 0) ::waitpid(pid_, nullptr, 0);
+}
+
+void EngineProcess::kill() {
+  ::kill(pid_, SIGKILL);
+  ::waitpid(std::exchange(pid_, -1), nullptr, 0);
+}
+
+std::uint32_t EngineProcess::allocate(std::uint64_t bytes) {
+  const Command command{Op::kAllocate, 0, bytes};
+  send(to_, &command, sizeof command);
+  Memory memory;
+  memory.bytes = bytes;
+  if (!receive(from_, memory.handle.data(), memory.handle.size()))
+    throw std::runtime_error("allocate");
+  memories_.push_back(memory);
+  return static_cast<std::uint32_t>(memories_.size() - 1);
+}
+
+wire::Descriptor EngineProcess::descriptor(std::uint32_t memory) const {
+  wire::Descriptor made;
+  made.memory = wire::CudaRawMemory{memories_[memory].handle, 0, memories_[memory].bytes};
+  made.device_uuid = uuid_;
+  return made;
+}
+
+void EngineProcess::write(std::uint32_t memory, std::span<const std::byte> bytes) {
+  const Command command{Op::kWrite, memory, 0};
+  send(to_, &command, sizeof command);
+  send(to_, bytes.data(), memories_[memory].bytes);
+  char ok = 0;
+  if (!receive(from_, &ok, 1)) throw std::runtime_error("write");
+}
+
+std::vector<std::byte> EngineProcess::read(std::uint32_t memory) {
+  const Command command{Op::kRead, memory, 0};
+  send(to_, &command, sizeof command);
+  std::vector<std::byte> bytes(memories_[memory].bytes);
+  if (!receive(from_, bytes.data(), bytes.size())) throw std::runtime_error("read");
+  return bytes;
+}
+
+wire::Bytes EngineProcess::event(std::chrono::milliseconds delay) {
+  const Command command{Op::kEvent, 0, static_cast<std::uint64_t>(delay.count())};
+  send(to_, &command, sizeof command);
+  wire::Bytes handle(64);
+  if (!receive(from_, handle.data(), handle.size())) throw std::runtime_error("event");
+  return handle;
+}
+
+void EngineProcess::wait(const wire::Bytes& event) {
+  const Command command{Op::kWait, 0, 0};
+  send(to_, &command, sizeof command);
+  send(to_, event.data(), 64);
+  char ok = 0;
+  if (!receive(from_, &ok, 1)) throw std::runtime_error("wait");
+}
+
+std::uint64_t EngineProcess::free_memory() {
+  const Command command{Op::kFreeMemory, 0, 0};
+  send(to_, &command, sizeof command);
+  std::uint64_t free = 0;
+  if (!receive(from_, &free, sizeof free)) throw std::runtime_error("free memory");
+  return free;
+}
+
+}  // namespace lmcache::test

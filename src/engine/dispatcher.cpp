@@ -36,6 +36,7 @@ void Dispatcher::closed(net::PeerId peer) {
   boost::asio::post(engine_.threads(), [&engine = engine_, peer, name = gone.name] {
     engine.lookups().close(peer);
     for (const InstancePtr& worker : engine.instances().close(peer)) {
+      if (worker->memory) engine.devices().abandon(worker->memory);
       obs::log_event(obs::Level::kInfo, "worker gone with its connection",
                      {{"instance", worker->id}, {"peer", *name}});
     }

@@ -15,6 +15,7 @@ namespace {
 /// How often the ends of copies are looked for; a client does not wait for it, memory and leases
 /// do.
 constexpr std::chrono::microseconds kLook{100};
+constexpr std::chrono::microseconds kLookAtGates{20};
 constexpr std::chrono::seconds kStopPatience{5};
 
 /// A context outlives its last user by this much: an engine that registers anew finds it there.
@@ -39,6 +40,7 @@ Device::Device(int ordinal, std::string uuid, const DeviceOptions& options, Pend
 
 Device::~Device() {
   stop();
+  deactivate();
 }
 
 void Device::post(std::function<void()> task) {
@@ -68,7 +70,7 @@ void Device::run() {
     if (stopping_) break;
     lock.unlock();
     advance();
-    const bool more = busy();
+    const Busy more = busy();
     lock.lock();
     const auto due = [this] { return stopping_ || !tasks_.empty(); };
     while (!due() && std::chrono::steady_clock::now() < expected_until_) {
@@ -77,8 +79,8 @@ void Device::run() {
       lock.lock();
     }
     const auto awake = [&] { return due() || std::chrono::steady_clock::now() < expected_until_; };
-    if (more) {
-      wake_.wait_for(lock, kLook, awake);
+    if (more != Busy::kNo) {
+      wake_.wait_for(lock, more == Busy::kGated ? kLookAtGates : kLook, awake);
     } else if (active_ && users_ == 0) {
       if (!wake_.wait_until(lock, unused_since_ + kLinger, awake)) {
         lock.unlock();
@@ -90,8 +92,14 @@ void Device::run() {
     }
   }
   lock.unlock();
+  for (const auto& weak : lanes_) {
+    const auto lane = weak.lock();
+    if (!lane) continue;
+    for (const auto direction : {copy::Direction::kStore, copy::Direction::kRetrieve})
+      lane->way(direction).abandon(nullptr);
+  }
   const auto deadline = std::chrono::steady_clock::now() + kStopPatience;
-  while (busy() && std::chrono::steady_clock::now() < deadline) {
+  while (busy() != Busy::kNo && std::chrono::steady_clock::now() < deadline) {
     advance();
     std::this_thread::sleep_for(kLook);
   }
@@ -107,6 +115,13 @@ void Device::expect() {
   const std::lock_guard lock(mutex_);
   expected_until_ = std::chrono::steady_clock::now() + kExpect;
   wake_.notify_one();
+}
+
+void Device::abandon(MemoryPtr memory) {
+  post([memory = std::move(memory)] {
+    for (const auto direction : {copy::Direction::kStore, copy::Direction::kRetrieve})
+      memory->lane().way(direction).abandon(memory.get());
+  });
 }
 
 void Device::stop() {
@@ -125,13 +140,18 @@ void Device::stop() {
   for (const auto& task : left) task();
 }
 
-bool Device::busy() const {
-  return std::ranges::any_of(lanes_, [](const auto& weak) {
+Device::Busy Device::busy() const {
+  Busy busy = Busy::kNo;
+  for (const auto& weak : lanes_) {
     const auto lane = weak.lock();
-    return lane && lane->way(copy::Direction::kStore).size() +
-                           lane->way(copy::Direction::kRetrieve).size() >
-                       0;
-  });
+    if (!lane) continue;
+    for (const auto direction : {copy::Direction::kStore, copy::Direction::kRetrieve}) {
+      const Way& way = lane->way(direction);
+      if (way.gated()) return Busy::kGated;
+      if (way.size() > 0) busy = Busy::kYes;
+    }
+  }
+  return busy;
 }
 
 void Device::advance() {
@@ -268,6 +288,7 @@ Status Device::activate() {
 
 void Device::deactivate() {
   if (!active_ || users_ > 0) return;
+  static_cast<void>(cudaSetDevice(ordinal_));  // ~Device may run on any thread
   lanes_.clear();
   timeline_.reset();
   events_.reset();

@@ -48,6 +48,8 @@ class Device {
   void submit(Transfer transfer);
   /// A transfer will be submitted in a moment: the thread stays awake for it.
   void expect();
+  /// The engine of this memory has gone: transfers that wait for its event wait no more.
+  void abandon(MemoryPtr memory);
   /// From ~Memory: to be closed on the GPU's thread.
   void close(Memory::Contents contents, std::shared_ptr<Lane> lane);
   /// Releases a context that was kept for the pool's sake.
@@ -60,7 +62,8 @@ class Device {
   void run();
   void post(std::function<void()> task);
   void advance();
-  [[nodiscard]] bool busy() const;
+  enum class Busy : std::uint8_t { kNo, kYes, kGated };
+  [[nodiscard]] Busy busy() const;
   Result<OpenedTensors> open_now(const std::vector<wire::Descriptor>& tensors);
   Status open_tensor(const wire::Descriptor& tensor, Memory::Contents& contents,
                      OpenedTensors& opened);

@@ -165,6 +165,11 @@ void Devices::expect(Memory& memory) {
   memory.device().expect();
 }
 
+void Devices::abandon(MemoryPtr memory) {
+  Device& device = memory->device();
+  device.abandon(std::move(memory));
+}
+
 void Devices::when_settled(std::span<const ObjectRef> objects, std::function<void(bool)> settled) {
   const std::vector<FencePtr> fences = impl_->pending.find(objects);
   if (fences.empty()) {

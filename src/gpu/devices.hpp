@@ -46,6 +46,8 @@ class Devices {
   void submit(Transfer transfer);
   /// A transfer of this registration will be submitted within some 100 us.
   void expect(Memory& memory);
+  /// The engine has gone, its event may never come: its transfers wait for it no more, and fail.
+  void abandon(MemoryPtr memory);
 
   /// Calls `settled` once no copy into these objects is under way, at once if there is none: false
   /// if one of them failed. For readers that are not on a GPU.

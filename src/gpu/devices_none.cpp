@@ -31,6 +31,8 @@ void Devices::submit(Transfer transfer) {
 
 void Devices::expect(Memory&) {}
 
+void Devices::abandon(MemoryPtr) {}
+
 void Devices::when_settled(std::span<const ObjectRef>, std::function<void(bool)> settled) {
   settled(true);
 }

@@ -36,10 +36,11 @@ Result<std::shared_ptr<ExportedEvent>> EventPool::next() {
 }
 
 Timeline::~Timeline() {
+  if (reader_ != nullptr) static_cast<void>(cudaStreamDestroy(reader_));
   if (words_ != nullptr && cudaFree(words_) != cudaSuccess) static_cast<void>(cudaGetLastError());
 }
 
-Status Timeline::wait(wire::ByteView handle, cudaStream_t stream) {
+Result<Timeline::Awaited> Timeline::open(wire::ByteView handle) {
   const auto malformed = [](const char* what) {
     return Error{Cause::kMalformed, std::string("timeline semaphore handle: ") + what};
   };
@@ -51,7 +52,7 @@ Status Timeline::wait(wire::ByteView handle, cudaStream_t stream) {
     return boost::endian::big_to_native(value);
   };
   const std::uint64_t offset = word(65), value = word(73);
-  if (value == 0) return {};
+  if (value == 0) return Awaited{};
   if (offset % 8 != 0 || offset == 0 || offset >= kSlots * 8) return malformed("no such slot");
   std::array<std::byte, 64> memory;
   std::memcpy(memory.data(), handle.data() + 1, memory.size());
@@ -63,16 +64,20 @@ Status Timeline::wait(wire::ByteView handle, cudaStream_t stream) {
     if ((*opened)->bytes() < kSlots * 8) return malformed("its buffer is too small");
     owner = opened_.emplace(name, std::move(*opened)).first;
   }
-  const auto functions = driver();
-  if (!functions) return functions.error();
-  const CUresult error =
-      (*functions)
-          ->stream_wait_value64(stream,
-                                reinterpret_cast<CUdeviceptr>(owner->second->base() + offset),
-                                value, CU_STREAM_WAIT_VALUE_GEQ);
-  if (error != CUDA_SUCCESS)
-    return cuda_error(Cause::kCopyFailed, "waiting for a semaphore", error);
-  return {};
+  return Awaited{owner->second->base() + offset, value};
+}
+
+bool Timeline::reached(const Awaited& awaited) {
+  if (awaited.word == nullptr) return true;
+  if (reader_ == nullptr &&
+      cudaStreamCreateWithFlags(&reader_, cudaStreamNonBlocking) != cudaSuccess)
+    return false;
+  std::uint64_t value = 0;
+  if (cudaMemcpyAsync(&value, awaited.word, sizeof value, cudaMemcpyDeviceToHost, reader_) !=
+          cudaSuccess ||
+      cudaStreamSynchronize(reader_) != cudaSuccess)
+    return false;
+  return value >= awaited.value;
 }
 
 Result<wire::Bytes> Timeline::signal(cudaStream_t stream) {

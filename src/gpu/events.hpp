@@ -67,8 +67,15 @@ class Timeline {
   Timeline(const Timeline&) = delete;
   Timeline& operator=(const Timeline&) = delete;
 
-  /// `stream` waits for what `handle` (81 bytes) names.
-  [[nodiscard]] Status wait(wire::ByteView handle, cudaStream_t stream);
+  /// A word of an engine's and the value it must reach.
+  struct Awaited {
+    const std::byte* word = nullptr;  ///< device memory; nullptr: reached
+    std::uint64_t value = 0;
+  };
+  /// What `handle` (81 bytes) names.
+  [[nodiscard]] Result<Awaited> open(wire::ByteView handle);
+  /// Reads the word, on a stream of its own.
+  [[nodiscard]] bool reached(const Awaited& awaited);
   /// A handle that is done when all work so far on `stream` is. Every stream has a word of its own.
   [[nodiscard]] Result<wire::Bytes> signal(cudaStream_t stream);
 
@@ -82,6 +89,7 @@ class Timeline {
     std::uint64_t slot = 0, value = 0;
   };
   std::map<cudaStream_t, Word> by_stream_;
+  cudaStream_t reader_ = nullptr;
 };
 
 }  // namespace lmcache::gpu

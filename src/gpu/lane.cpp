@@ -6,6 +6,7 @@
 #include "page_copy.cuh"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 namespace lmcache::gpu {
@@ -49,6 +50,7 @@ Running::Running(Transfer given, LaneContext& context) : transfer(std::move(give
 }
 
 Way::~Way() {
+  if (gate_ != nullptr) static_cast<void>(cudaFreeHost(gate_));
   for (const Slot& slot : slots_)
     if (slot.buffer != nullptr) static_cast<void>(cudaFree(slot.buffer));
   for (const cudaStream_t stream : {kernel_, dma_})
@@ -62,6 +64,11 @@ Status Way::open() {
   for (cudaStream_t* stream : {&kernel_, &dma_})
     if (error == cudaSuccess)
       error = cudaStreamCreateWithPriority(stream, cudaStreamNonBlocking, greatest);
+  if (error == cudaSuccess) {
+    error = cudaHostAlloc(reinterpret_cast<void**>(&gate_), sizeof *gate_,
+                          cudaHostAllocMapped | cudaHostAllocPortable);
+    if (error == cudaSuccess) *gate_ = 0;
+  }
   for (Slot& slot : slots_) {
     if (error == cudaSuccess) error = cudaMalloc(&slot.buffer, kSlotBytes);
     if (error != cudaSuccess) {
@@ -133,6 +140,7 @@ cudaError_t Way::advance() {
 /// Everything the transfer has to wait for, on the device.
 Status Way::begin(Running& running) {
   Transfer& transfer = running.transfer;
+  if (running.abandoned) return Error{Cause::kTimeout, "the engine has gone"};
   if (Clock::now() > transfer.start_by)
     return Error{Cause::kTimeout, "the copy could not begin in time"};
   Memory& memory = *transfer.memory;
@@ -152,9 +160,11 @@ Status Way::begin(Running& running) {
   }
 
   if (Status waits = wait_for_engine(running); !waits) return waits;
-  for (const FencePtr& fence : running.needs) {
+  for (const FencePtr& fence : running.needs) {  // their bytes are read by DMA
     const auto store = std::static_pointer_cast<ExportedEvent>(fence);
-    if (Status waits = wait_for(store->event()); !waits) return waits;
+    if (Status waits = check(cudaStreamWaitEvent(dma_, store->event()), "waiting for a store");
+        !waits)
+      return waits;
   }
   return {};
 }
@@ -163,9 +173,11 @@ Status Way::begin(Running& running) {
 /// engines alone.
 Status Way::wait_for_engine(Running& running) {
   const wire::ByteView event(running.transfer.event);
-  const cudaStream_t pages = running.direct ? dma_ : kernel_;
   if (event.size() == Timeline::kHandleBytes) {
-    return context_.timeline->wait(event, pages);
+    auto word = context_.timeline->open(event);
+    if (!word) return word.error();
+    running.engine_word = *word;
+    return close_gate(running);
   }
   if (event.size() == sizeof(cudaIpcEventHandle_t)) {
     if (context_.isolated_ipc)
@@ -181,7 +193,7 @@ Status Way::wait_for_engine(Running& running) {
         !open)
       return open;
     running.engine_event = Event(opened);
-    return check(cudaStreamWaitEvent(pages, opened), "waiting for the event");
+    return over(running) ? Status{} : close_gate(running);
   }
   const bool none =
       event.empty() || (event.size() == kCpuEvent.size() &&
@@ -190,6 +202,32 @@ Status Way::wait_for_engine(Running& running) {
   return Error{Cause::kMalformed,
                "an event handle of " + std::to_string(event.size()) +
                    " bytes is neither an event (64) nor a timeline semaphore (81)"};
+}
+
+/// Is what the engine has asked to wait for over?
+bool Way::over(const Running& running) const {
+  if (running.engine_word) return context_.timeline->reached(*running.engine_word);
+  return !running.engine_event || cudaEventQuery(running.engine_event.get()) == cudaSuccess;
+}
+
+/// The copy waits for a word of ours, which look() sets when the engine's event is over or the
+/// engine has gone: nothing on the device ever waits for another process itself.
+Status Way::close_gate(Running& running) {
+  running.gate = ++gates_;
+  const auto functions = driver();
+  if (!functions) return functions.error();
+  const CUresult error = (*functions)
+                             ->stream_wait_value64(running.direct ? dma_ : kernel_,
+                                                   reinterpret_cast<CUdeviceptr>(gate_),
+                                                   running.gate, CU_STREAM_WAIT_VALUE_GEQ);
+  if (error != CUDA_SUCCESS) return cuda_error(Cause::kCopyFailed, "waiting for the engine", error);
+  return {};
+}
+
+void Way::open_gate(Running& running) {
+  if (running.gate == 0) return;
+  std::atomic_ref(*gate_).store(std::max(std::exchange(running.gate, 0), *gate_),
+                                std::memory_order_release);
 }
 
 Result<bool> Way::enqueue(Running& running) {
@@ -292,7 +330,7 @@ Status Way::finish(Running& running) {
   };
   auto end = context_.events->next();
   if (!end) return fail(running.status ? end.error() : running.status.error());
-  if (Status behind = gather_ends((*end)->event()); !behind) return fail(behind.error());
+  if (Status behind = gather_ends(running, (*end)->event()); !behind) return fail(behind.error());
   running.end = std::move(*end);
   if (!running.status) return fail(running.status.error());
   wire::Bytes handle = running.end->handle();
@@ -306,8 +344,10 @@ Status Way::finish(Running& running) {
   return {};
 }
 
-/// Records `event` behind everything that has been enqueued so far.
-Status Way::gather_ends(cudaEvent_t event) {
+/// Records `event` behind all of the transfer. The kernels' stream is left alone where they are:
+/// even an event there would take a turn of the GPU from the engine.
+Status Way::gather_ends(const Running& running, cudaEvent_t event) {
+  if (running.direct) return check(cudaEventRecord(event, dma_), "recording the end");
   Status ok = check(cudaEventRecord(event, kernel_), "recording the end");
   if (ok) ok = check(cudaStreamWaitEvent(dma_, event), "gathering the ends");
   return ok ? check(cudaEventRecord(event, dma_), "recording the end") : ok;
@@ -329,6 +369,7 @@ void Way::close(std::unique_ptr<Running> running) {
 }
 
 void Way::fail_all(const Error& error) {
+  if (gate_ != nullptr) std::atomic_ref(*gate_).store(UINT64_MAX, std::memory_order_release);
   for (auto* queue : {&queued_, &waiting_}) {
     while (!queue->empty()) {
       std::unique_ptr<Running> running = std::move(queue->front());
@@ -348,15 +389,38 @@ bool Way::full() {
   return checkpoints_.size() >= kMarks;
 }
 
-/// Notes when copies could start: behind the engine's event.
+/// Opens the gates of transfers whose engine's event is over, in their order; notes when copies
+/// could start.
 void Way::look() {
-  const auto see = [](Running& running) {
-    if (running.started != Clock::time_point{} || !running.begun) return;
-    if (running.engine_event && cudaEventQuery(running.engine_event.get()) != cudaSuccess) return;
+  bool blocked = false;
+  const auto see = [&](Running& running) {
+    if (!running.begun || blocked || running.started != Clock::time_point{}) return;
+    const bool late = Clock::now() > running.transfer.start_by;
+    if (!over(running) && !running.abandoned && !late) {
+      blocked = true;
+      return;
+    }
+    if (running.status && (running.abandoned || (late && !over(running))))
+      running.status =
+          Error{Cause::kTimeout, running.abandoned ? "the engine has gone before its event was over"
+                                                   : "the engine's event was not over in time"};
+    open_gate(running);
     running.started = Clock::now();
   };
   for (const auto& running : queued_) see(*running);
   if (!waiting_.empty()) see(*waiting_.front());
+  static_cast<void>(cudaGetLastError());
+}
+
+void Way::abandon(const Memory* memory) {
+  for (auto* queue : {&queued_, &waiting_})
+    for (const auto& running : *queue)
+      if (memory == nullptr || running->transfer.memory.get() == memory) running->abandoned = true;
+}
+
+bool Way::gated() const noexcept {
+  const auto closed = [](const auto& running) { return running->gate != 0; };
+  return std::ranges::any_of(queued_, closed) || std::ranges::any_of(waiting_, closed);
 }
 
 /// Learns from a transfer that nothing but the GPU and the link could delay.

@@ -35,6 +35,8 @@
 
 namespace lmcache::gpu {
 
+class Memory;
+
 inline constexpr std::uint64_t kSlotBytes = 16ull << 20;
 inline constexpr std::uint64_t kSlotsPerWay = 2;
 inline constexpr std::uint64_t kLaneBytes = 2 * kSlotsPerWay * kSlotBytes;
@@ -67,7 +69,10 @@ class Running {
   std::chrono::steady_clock::time_point started;  ///< the engine's event was over by then
   std::uint64_t next_batch = 0;                   ///< bytes
   std::uint64_t left = 0;                         ///< bytes of objects not in a batch yet
-  Event engine_event;
+  Event engine_event;                             ///< to wait for, or
+  std::optional<Timeline::Awaited> engine_word;   ///< that, or neither
+  std::uint64_t gate = 0;                         ///< closed: opens at this value; 0: open
+  bool abandoned = false;                         ///< the engine has gone
 };
 
 class Way {
@@ -88,6 +93,10 @@ class Way {
   [[nodiscard]] cudaError_t advance();
   /// The context is lost, or time is up: everything fails.
   void fail_all(const Error& error);
+  /// The engine of this memory (nullptr: every engine) has gone; its event may never come.
+  void abandon(const Memory* memory);
+  /// A transfer waits for its engine: whoever looks more often lets it go sooner.
+  [[nodiscard]] bool gated() const noexcept;
   [[nodiscard]] std::size_t size() const noexcept { return waiting_.size() + queued_.size(); }
 
  private:
@@ -103,8 +112,11 @@ class Way {
 
   Status begin(Running& running);
   Status wait_for_engine(Running& running);
+  [[nodiscard]] bool over(const Running& running) const;
+  Status close_gate(Running& running);
+  void open_gate(Running& running);
   [[nodiscard]] std::uint64_t next_bytes(Running& running) const;
-  Status gather_ends(cudaEvent_t event);
+  Status gather_ends(const Running& running, cudaEvent_t event);
   Result<bool> enqueue(Running& running);  ///< true: all of it is enqueued
   Status enqueue_batch(Running& running, Batch& batch);
   Status enqueue_kernel(const Batch& batch, cudaStream_t stream) const;
@@ -121,6 +133,8 @@ class Way {
   const copy::Direction direction_;
   LaneContext& context_;
   cudaStream_t kernel_ = nullptr, dma_ = nullptr;
+  std::uint64_t* gate_ = nullptr;  ///< pinned host memory; transfers pass in order as it grows
+  std::uint64_t gates_ = 0;        ///< closed so far
   std::array<Slot, kSlotsPerWay> slots_;
   std::size_t turn_ = 0;
   std::deque<Event> checkpoints_;  ///< marks that the GPU may not have passed yet

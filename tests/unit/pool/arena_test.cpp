@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <fstream>
@@ -25,29 +26,43 @@ std::uint64_t resident_kib() {
   return 0;
 }
 
-bool mapped() {
-  std::ifstream file("/proc/self/maps");
-  for (std::string line; std::getline(file, line);)
-    if (line.find("lmcache-l1") != std::string::npos) return true;
-  return false;
+/// Whether there is memory of any kind at this address.
+bool mapped(std::byte* page) {
+  unsigned char resident = 0;
+  return ::mincore(page, 4096, &resident) == 0;
 }
 
 TEST(Arena, IsZeroWritableAndGoneAtTheEnd) {
+  std::byte* where = nullptr;
   {
     const Arena arena = Arena::create(1 << 20, kPlenty).value();
     ASSERT_EQ(arena.memory().size(), 1u << 20);
     EXPECT_TRUE(std::ranges::all_of(arena.memory(), [](std::byte b) { return b == std::byte{}; }));
     arena.memory().back() = std::byte{7};
     EXPECT_EQ(arena.memory().back(), std::byte{7});
-    EXPECT_TRUE(mapped());
+    where = arena.memory().data();
+    EXPECT_TRUE(mapped(where));
   }
-  EXPECT_FALSE(mapped());
+  EXPECT_FALSE(mapped(where));
 }
 
 TEST(Arena, RoundsUpToWholePages) {
   const Arena arena = Arena::create(1, kPlenty).value();
   EXPECT_EQ(arena.memory().size() % 4096, 0u);
   EXPECT_GE(arena.memory().size(), 4096u);
+}
+
+TEST(Arena, StartsWhereAHugePageCan) {
+  const Arena arena = Arena::create(3 << 20, kPlenty).value();
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(arena.memory().data()) % (2 << 20), 0u);
+}
+
+/// As here, where the administrator has reserved none.
+TEST(Arena, HugePagesThatAreMissingAreNamedWithTheirCure) {
+  const auto arena = Arena::create(1ull << 50, kPlenty, Arena::Pages::kHuge);
+  ASSERT_FALSE(arena);
+  EXPECT_THAT(arena.error().text, AllOf(HasSubstr("536870912 free pages of 2 MiB"),
+                                        HasSubstr("sysctl vm.nr_hugepages=536870912")));
 }
 
 TEST(Arena, TakesNoMemoryUntilWritten) {

@@ -278,6 +278,7 @@ Status Device::activate() {
   context_.copy_blocks = options_.copy_blocks;
   context_.align_bytes = options_.align_bytes;
   context_.isolated_ipc = options_.isolated_ipc;
+  context_.pool = &pool_.pool();
   context_.events = events_.get();
   context_.timeline = timeline_.get();
   context_.pending = &pending_;

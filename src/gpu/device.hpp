@@ -32,6 +32,7 @@ class PoolUsers {
  public:
   virtual ~PoolUsers() = default;
   virtual void enter(int ordinal) = 0;
+  [[nodiscard]] virtual const PinnedPool& pool() const = 0;
   [[nodiscard]] virtual bool leave(int ordinal) = 0;
 };
 

@@ -49,7 +49,7 @@ Result<std::map<std::string, int>> find_devices() {
 }  // namespace
 
 struct Devices::Impl final : PoolUsers {
-  Impl(const DeviceOptions& given, PinnedPool& memory) : options(given), pool(memory) {}
+  Impl(const DeviceOptions& given, PinnedPool& l1) : options(given), memory(l1) {}
 
   /// kBadSegment if there is none of that UUID.
   Result<Device*> device(const std::string& uuid) {
@@ -71,22 +71,23 @@ struct Devices::Impl final : PoolUsers {
     if (kept == ordinal) kept.reset();
     if (users++ > 0) return;
     pinning = ordinal;
-    pool.pin({[ordinal](std::span<std::byte> part) -> Status {
-                cudaError_t error = cudaSetDevice(ordinal);
-                if (error == cudaSuccess)
-                  error = cudaHostRegister(part.data(), part.size(), cudaHostRegisterPortable);
-                if (error == cudaSuccess) return {};
-                static_cast<void>(cudaGetLastError());
-                return cuda_error(Cause::kNoMemory,
-                                  "pinning memory (raise the memlock limit: LimitMEMLOCK=infinity "
-                                  "in the systemd unit, or ulimit -l unlimited)",
-                                  error);
-              },
-              [ordinal](std::span<std::byte> part) {
-                static_cast<void>(cudaSetDevice(ordinal));
-                if (cudaHostUnregister(part.data()) != cudaSuccess)
+    memory.pin({[ordinal](std::span<std::byte> part) -> Status {
+                  cudaError_t error = cudaSetDevice(ordinal);
+                  if (error == cudaSuccess)
+                    error = cudaHostRegister(part.data(), part.size(), cudaHostRegisterPortable);
+                  if (error == cudaSuccess) return {};
                   static_cast<void>(cudaGetLastError());
-              }});
+                  return cuda_error(
+                      Cause::kNoMemory,
+                      "pinning memory (raise the memlock limit: LimitMEMLOCK=infinity "
+                      "in the systemd unit, or ulimit -l unlimited)",
+                      error);
+                },
+                [ordinal](std::span<std::byte> part) {
+                  static_cast<void>(cudaSetDevice(ordinal));
+                  if (cudaHostUnregister(part.data()) != cudaSuccess)
+                    static_cast<void>(cudaGetLastError());
+                }});
   }
 
   bool leave(int ordinal) override {
@@ -96,7 +97,7 @@ struct Devices::Impl final : PoolUsers {
       kept = ordinal;
       return false;
     }
-    pool.unpin();
+    memory.unpin();
     if (const std::optional<int> other = std::exchange(kept, std::nullopt)) {
       const std::lock_guard devices_lock(mutex);
       for (const auto& [uuid, device] : devices)
@@ -105,8 +106,10 @@ struct Devices::Impl final : PoolUsers {
     return true;
   }
 
+  [[nodiscard]] const PinnedPool& pool() const override { return memory; }
+
   const DeviceOptions options;
-  PinnedPool& pool;
+  PinnedPool& memory;
   PendingStores pending;
 
   std::mutex mutex;  // guards the next two

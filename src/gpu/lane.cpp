@@ -16,8 +16,9 @@ constexpr std::string_view kCpuEvent = "stub_ipc_handle";
 
 constexpr std::uint64_t kLeastBatch = 1ull << 20;
 
-/// A rectangle costs about 2 us to enqueue, so this keeps the link half busy at least.
-constexpr std::uint64_t kLeastRect = 64ull << 10;
+/// A rectangle costs about 2 us to enqueue: with smaller ones the link would mostly wait. What is
+/// above is measured.
+constexpr std::uint64_t kLeastRect = 16ull << 10;
 constexpr int kRectsAtOnce = 12;
 
 /// Shorter ones tell more of the polling than of the link.
@@ -101,6 +102,8 @@ cudaError_t Way::advance() {
       if (Status begun = begin(running); !begun) return begun.error();
       return false;
     }();
+    if (all && holds(running)) break;
+    if (!running.status) all = running.status.error();
     if (all) all = enqueue(running);
     if (all && !*all) break;  // as far ahead of the GPU as it may be
     if (!all) running.status = all.error();
@@ -159,6 +162,11 @@ Status Way::begin(Running& running) {
     }
   }
 
+  // A DMA to memory that is not pinned blocks this thread until it has ended, so it must not have
+  // to wait for anything that this thread does.
+  running.held = std::ranges::any_of(transfer.objects, [this](const ObjectRef& object) {
+    return !context_.pool->pinned(object.data);
+  });
   if (Status waits = wait_for_engine(running); !waits) return waits;
   for (const FencePtr& fence : running.needs) {  // their bytes are read by DMA
     const auto store = std::static_pointer_cast<ExportedEvent>(fence);
@@ -177,7 +185,7 @@ Status Way::wait_for_engine(Running& running) {
     auto word = context_.timeline->open(event);
     if (!word) return word.error();
     running.engine_word = *word;
-    return close_gate(running);
+    return running.held ? Status{} : close_gate(running);
   }
   if (event.size() == sizeof(cudaIpcEventHandle_t)) {
     if (context_.isolated_ipc)
@@ -193,7 +201,7 @@ Status Way::wait_for_engine(Running& running) {
         !open)
       return open;
     running.engine_event = Event(opened);
-    return over(running) ? Status{} : close_gate(running);
+    return over(running) || running.held ? Status{} : close_gate(running);
   }
   const bool none =
       event.empty() || (event.size() == kCpuEvent.size() &&
@@ -222,6 +230,20 @@ Status Way::close_gate(Running& running) {
                                                    running.gate, CU_STREAM_WAIT_VALUE_GEQ);
   if (error != CUDA_SUCCESS) return cuda_error(Cause::kCopyFailed, "waiting for the engine", error);
   return {};
+}
+
+/// True while a held transfer may not start; sets its status if it never may.
+bool Way::holds(Running& running) {
+  if (!running.held) return false;
+  if (running.abandoned || Clock::now() > running.transfer.start_by) {
+    running.status = Error{Cause::kTimeout, "the engine has gone, or its event took too long"};
+  } else if (!over(running) || std::ranges::any_of(running.needs, [](const FencePtr& fence) {
+               return !fence->settled();
+             })) {
+    return true;
+  }
+  running.held = false;
+  return false;
 }
 
 void Way::open_gate(Running& running) {
@@ -394,7 +416,7 @@ bool Way::full() {
 void Way::look() {
   bool blocked = false;
   const auto see = [&](Running& running) {
-    if (!running.begun || blocked || running.started != Clock::time_point{}) return;
+    if (!running.begun || running.held || blocked || running.started != Clock::time_point{}) return;
     const bool late = Clock::now() > running.transfer.start_by;
     if (!over(running) && !running.abandoned && !late) {
       blocked = true;

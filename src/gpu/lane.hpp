@@ -21,6 +21,7 @@
 
 #include "gpu/batcher.hpp"
 #include "gpu/events.hpp"
+#include "gpu/pinned_pool.hpp"
 #include "gpu/rects.hpp"
 #include "gpu/transfer.hpp"
 
@@ -46,6 +47,7 @@ struct LaneContext {
   unsigned copy_blocks = 16;
   std::uint64_t align_bytes = 4096;
   bool isolated_ipc = false;
+  const PinnedPool* pool = nullptr;
   EventPool* events = nullptr;
   Timeline* timeline = nullptr;
   PendingStores* pending = nullptr;
@@ -73,6 +75,7 @@ class Running {
   std::optional<Timeline::Awaited> engine_word;   ///< that, or neither
   std::uint64_t gate = 0;                         ///< closed: opens at this value; 0: open
   bool abandoned = false;                         ///< the engine has gone
+  bool held = false;                              ///< nothing is enqueued before it may run
 };
 
 class Way {
@@ -114,6 +117,7 @@ class Way {
   Status wait_for_engine(Running& running);
   [[nodiscard]] bool over(const Running& running) const;
   Status close_gate(Running& running);
+  [[nodiscard]] bool holds(Running& running);
   void open_gate(Running& running);
   [[nodiscard]] std::uint64_t next_bytes(Running& running) const;
   Status gather_ends(const Running& running, cudaEvent_t event);

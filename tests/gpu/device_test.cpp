@@ -194,7 +194,7 @@ TEST_F(GpuDevice, DeepSeekV4IsByteExact) {
   EngineProcess engine;
   KvCase kv;
   kv.name = "DeepSeek-V4-Flash";
-  kv.made = deepseek_v4(260);
+  kv.made = deepseek_v4(330);
   round_trip(engine, kv, 256, 3, 300);
 }
 

@@ -61,18 +61,26 @@ struct World {
     return segments.size() == 1 ? 0 : tensor;
   }
 
-  /// New block ids, none twice within an engine group; groups of one engine group get the same.
+  /// New block ids, none twice within an engine group, nor within a pool that groups share; groups
+  /// of one engine group get the same.
   void shuffle_ids(std::uint64_t seed) {
     std::mt19937_64 random(seed);
     std::map<std::int64_t, std::vector<std::int64_t>> lists;
+    std::vector<std::int64_t> blocks;
+    const bool pool = segments.size() < bases.size();
     ids.clear();
     for (const KernelGroup& group : geometry->kernel_groups) {
       std::vector<std::int64_t>& list = lists[group.engine_group_id];
       if (list.empty()) {
-        list.resize(group.num_blocks - 1);  // block 0 is the null block
-        std::iota(list.begin(), list.end(), 1);
-        std::shuffle(list.begin(), list.end(), random);
-        list.resize(std::size_t{chunks} * group.ids_per_chunk);
+        if (!pool || blocks.empty()) {
+          blocks.resize(group.num_blocks - 1);  // block 0 is the null block
+          std::iota(blocks.begin(), blocks.end(), 1);
+          std::shuffle(blocks.begin(), blocks.end(), random);
+        }
+        const std::size_t count = std::size_t{chunks} * group.ids_per_chunk;
+        if (blocks.size() < count) throw std::runtime_error("too few blocks for the ids");
+        list.assign(blocks.end() - static_cast<std::ptrdiff_t>(count), blocks.end());
+        blocks.resize(blocks.size() - count);
       }
       ids.push_back(list);
     }

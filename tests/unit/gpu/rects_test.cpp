@@ -64,7 +64,7 @@ TEST(Rects, MoveWhatThePlannerMoves) {
 /// rectangle however its ids are scattered.
 TEST(Rects, OnePerBlockWhereLayersAreEvenlySpaced) {
   KvCase kv;
-  kv.made = deepseek_v4(80);
+  kv.made = deepseek_v4(120);
   World world(kv, 256, 1, 9);
   Bytes pool(world.object_bytes(4096));
   const auto objects = world.objects(pool.data(), 4096);

@@ -149,8 +149,9 @@ struct CacheOptions {
   std::uint64_t align_bytes = 4096;  ///< power of two; every object starts and is rounded up to it
   std::uint64_t part_bytes = 0;  ///< no object straddles a multiple of it; 0: one part
   std::string policy = "LRU";        ///< an eviction policy's name
-  double trigger_watermark = 0.8;    ///< used/total at which background eviction starts
-  double eviction_ratio = 0.2;       ///< it stops at trigger_watermark * (1 - eviction_ratio)
+  /// used/total at which background eviction starts; 1: never, stores make room by themselves
+  double trigger_watermark = 1;
+  double eviction_ratio = 0.2;  ///< it stops at trigger_watermark * (1 - eviction_ratio)
   /// Windowed objects inside a stored range are kept for every so many chunks only; at least 1.
   std::uint32_t window_checkpoint_chunks = 1;
   std::map<std::string, TenantQuota> quotas = {};  ///< by cache_salt; IsolatedLRU keeps them

@@ -2,8 +2,11 @@
 // afterwards.
 #pragma once
 
+#include <lmcache/cache.hpp>
+
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <string>
 
 namespace lmcache {
@@ -54,10 +57,11 @@ struct ServerConfig {
   double l1_init_size_gb = 20.0;  ///< GiB that are touched and pinned at full speed
   std::chrono::seconds l1_write_ttl{600};
   std::chrono::seconds l1_read_ttl{300};
-  std::string eviction_policy = "LRU";
-  double eviction_trigger_watermark = 0.8;
+  std::string eviction_policy = "LFU";
+  double eviction_trigger_watermark = 1;
   double eviction_ratio = 0.2;
   std::uint32_t window_checkpoint_chunks = 1;
+  std::map<std::string, TenantQuota> tenant_quotas;  ///< by cache_salt; needs IsolatedLRU
 
   // Observability
   std::string instance_id;          ///< a random UUID4 by the time run_server() sees it

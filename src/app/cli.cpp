@@ -1,6 +1,7 @@
 #include "app/cli.hpp"
 
 #include "app/flag.hpp"
+#include "app/flag_rules.hpp"
 #include "app/help.hpp"
 #include "app/suggest.hpp"
 #include "obs/clean_text.hpp"
@@ -199,6 +200,18 @@ void check_together(const ServerConfig& config) {
         "--worker-registration-grace-seconds: '" + seconds_text(config.worker_registration_grace) +
         "' is not allowed; allowed: at least --worker-reap-timeout-seconds, which is " +
         seconds_text(config.worker_reap_timeout));
+  }
+  if (!config.tenant_quotas.empty() && config.eviction_policy != "IsolatedLRU") {
+    throw UsageError("--tenant-quotas needs --eviction-policy IsolatedLRU; " +
+                     config.eviction_policy + " does not keep tenants apart");
+  }
+  double guaranteed = 0;
+  for (const auto& [salt, quota] : config.tenant_quotas) {
+    guaranteed += static_cast<double>(quota.min_bytes);
+  }
+  if (guaranteed > config.l1_size_gb * 1024 * 1024 * 1024) {
+    throw UsageError("--tenant-quotas guarantees more than --l1-size-gb, which is " +
+                     number_text(config.l1_size_gb));
   }
   if (!config.tcp && config.request_socket.empty()) {
     throw UsageError("--no-tcp needs --request-socket, or there is nothing to listen on");

@@ -50,6 +50,39 @@ Rule alignment() {
   return rule;
 }
 
+/// "SALT:MIN:MAX,...", in GiB; MAX may be empty. The last two colons count, so a salt may hold
+/// some.
+std::optional<std::pair<std::string, TenantQuota>> parse_quota(std::string_view text) {
+  constexpr double kGib = 1024.0 * 1024.0 * 1024.0;
+  const std::size_t second = text.rfind(':');
+  if (second == std::string_view::npos || second == 0) return std::nullopt;
+  const std::size_t first = text.rfind(':', second - 1);
+  if (first == std::string_view::npos) return std::nullopt;
+  const auto low = parse_real(text.substr(first + 1, second - first - 1), 0, 65536);
+  const std::string_view most = text.substr(second + 1);
+  const auto high = most.empty() ? std::optional(0.0) : parse_real(most, 0, 65536);
+  if (!low || !high || (!most.empty() && *high < *low)) return std::nullopt;
+  TenantQuota quota;
+  quota.min_bytes = static_cast<std::uint64_t>(*low * kGib);
+  if (!most.empty()) quota.max_bytes = static_cast<std::uint64_t>(*high * kGib);
+  return std::pair(std::string(text.substr(0, first)), quota);
+}
+
+Rule tenant_quotas() {
+  return {"SALT:MIN:MAX, comma separated, each salt once; GiB, MAX empty for unlimited", "",
+          [](Draft& draft, const std::string& text) -> std::optional<Refusal> {
+            auto& quotas = draft.config.tenant_quotas;
+            quotas.clear();
+            for (std::string_view left = text; !left.empty();) {
+              const std::size_t comma = left.find(',');
+              auto quota = parse_quota(left.substr(0, comma));
+              if (!quota || !quotas.insert(std::move(*quota)).second) return Refusal{};
+              left.remove_prefix(comma == std::string_view::npos ? left.size() : comma + 1);
+            }
+            return std::nullopt;
+          }};
+}
+
 /// Seconds of at least `low`, or 0 with a meaning of its own.
 Rule seconds_or_zero(std::chrono::milliseconds C::*member, const std::string& zero, double low,
                      double high) {
@@ -187,9 +220,11 @@ FlagGroup cache_flags() {
                    "what goes first when memory is short"),
               flag("--eviction-trigger-watermark", "F",
                    real_number(&C::eviction_trigger_watermark, 0, true, 1),
-                   "share of L1 in use at which background eviction starts"),
+                   "share of L1 in use at which background eviction starts; 1: never"),
               flag("--eviction-ratio", "F", real_number(&C::eviction_ratio, 0, false, 1),
                    "share of the watermark's bytes that background eviction frees"),
+              flag("--tenant-quotas", "LIST", tenant_quotas(),
+                   "what a cache_salt is guaranteed of L1 and may have at most; for IsolatedLRU"),
               flag("--window-checkpoint-chunks", "N",
                    whole_number(&C::window_checkpoint_chunks, 1u, 1'000'000u),
                    "inside a stored range keep windowed state of every Nth chunk only, to save the "

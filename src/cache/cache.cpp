@@ -51,7 +51,8 @@ Cache::Cache(std::span<std::byte> memory, CacheOptions options)
                                    options.part_bytes)) {
   const double total = static_cast<double>(impl_->table.allocator().total_bytes());
   const double trigger = total * std::clamp(options.trigger_watermark, 0.0, 1.0);
-  impl_->trigger_bytes = static_cast<std::uint64_t>(trigger);
+  impl_->trigger_bytes =
+      options.trigger_watermark < 1 ? static_cast<std::uint64_t>(trigger) : UINT64_MAX;
   impl_->target_bytes =
       static_cast<std::uint64_t>(trigger * (1.0 - std::clamp(options.eviction_ratio, 0.0, 1.0)));
   impl_->checkpoint_chunks = std::max(options.window_checkpoint_chunks, 1u);

@@ -24,6 +24,7 @@ CacheOptions cache_options(const ServerConfig& config) {
   out.trigger_watermark = config.eviction_trigger_watermark;
   out.eviction_ratio = config.eviction_ratio;
   out.window_checkpoint_chunks = config.window_checkpoint_chunks;
+  out.quotas = config.tenant_quotas;
   return out;
 }
 

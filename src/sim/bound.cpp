@@ -1,10 +1,9 @@
 #include "sim/bound.hpp"
 
 #include <algorithm>
-#include <array>
-#include <map>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <utility>
 
 namespace lmcache::sim {
@@ -31,16 +30,15 @@ std::vector<std::uint64_t> next_uses(const NumberedPrompts& prompts, std::size_t
 
 NumberedPrompts number_chunks(const Trace& trace, std::uint32_t block_tokens,
                               std::uint32_t chunk_tokens) {
-  using Name = std::pair<std::string, std::array<std::byte, 32>>;
-  std::map<Name, std::uint32_t> numbers;
+  std::unordered_map<std::string, std::uint32_t> numbers;  // by hash and salt
   NumberedPrompts prompts;
   for (const TraceRequest& request : trace) {
     prompts.emplace_back();
-    for (const ChunkHash& hash : chain_of(request, block_tokens, chunk_tokens))
-      prompts.back().push_back(
-          numbers
-              .try_emplace({request.salt, hash.bytes}, static_cast<std::uint32_t>(numbers.size()))
-              .first->second);
+    for (const ChunkHash& hash : chain_of(request, block_tokens, chunk_tokens)) {
+      std::string name(reinterpret_cast<const char*>(hash.bytes.data()), hash.bytes.size());
+      const auto number = static_cast<std::uint32_t>(numbers.size());
+      prompts.back().push_back(numbers.try_emplace(name + request.salt, number).first->second);
+    }
   }
   return prompts;
 }

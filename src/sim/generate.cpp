@@ -58,7 +58,6 @@ class Generator {
 
  private:
   static constexpr int kSystemPrompts = 12;
-  static constexpr std::uint64_t kMeanThinkMs = 30'000;
 
   /// Uniform in [low, high].
   std::uint32_t between(std::uint32_t low, std::uint32_t high) {
@@ -116,7 +115,9 @@ class Generator {
     };
     std::priority_queue<Event> events;
     std::uint64_t number = 0;
-    const auto pause = [&] { return between(1, 2 * kMeanThinkMs); };
+    // People and tools mostly come back soon, and now and then after minutes: each doubling of one
+    // second is as likely as the next, up to 8.5 minutes.
+    const auto pause = [&] { return between(1000, 2000) << between(0, 8); };
     for (std::uint32_t i = 0; i < options_.active; ++i) events.push({pause(), number++, make()});
     Trace trace;
     while (trace.size() < options_.requests) {

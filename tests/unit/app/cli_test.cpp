@@ -31,15 +31,17 @@ TEST(ServerFlags, DefaultsAreTheReferences) {
   EXPECT_EQ(config.l1_align_bytes, 4096u);
   EXPECT_EQ(config.l1_write_ttl, 600s);
   EXPECT_EQ(config.l1_read_ttl, 300s);
-  EXPECT_EQ(config.eviction_trigger_watermark, 0.8);
   EXPECT_EQ(config.eviction_ratio, 0.2);
   EXPECT_FALSE(config.extra_logging);
   EXPECT_FALSE(config.l1_lock_memory);
   EXPECT_EQ(config.extra_logging_interval, 10s);
-  // Ours differ here on purpose: the reference has no default for the first two, and off for the
-  // last.
+  // Ours differ here on purpose: the reference has no default for the first two, 0.8 for the
+  // watermark (its stores do not make room by themselves), and off for separate_object_groups.
   EXPECT_EQ(config.l1_size_gb, 1.0);
-  EXPECT_EQ(config.eviction_policy, "LRU");
+  EXPECT_EQ(config.eviction_policy, "LFU");
+  EXPECT_EQ(config.eviction_trigger_watermark, 1.0);
+  EXPECT_EQ(config.window_checkpoint_chunks, 1u);
+  EXPECT_TRUE(config.tenant_quotas.empty());
   EXPECT_TRUE(config.separate_object_groups);
 }
 
@@ -95,9 +97,13 @@ TEST(ServerFlags, EachLandsInItsMember) {
                                      "--l1-read-ttl-seconds",
                                      "8",
                                      "--eviction-policy",
-                                     "noop",
+                                     "IsolatedLRU",
+                                     "--tenant-quotas",
+                                     "a:0.5:1,with:colon:0:,:0.25:2.5",
+                                     "--window-checkpoint-chunks",
+                                     "8",
                                      "--eviction-trigger-watermark",
-                                     "1",
+                                     "0.5",
                                      "--eviction-ratio",
                                      "0",
                                      "--max-connections",
@@ -146,8 +152,14 @@ TEST(ServerFlags, EachLandsInItsMember) {
   EXPECT_EQ(config.l1_align_bytes, 512u);
   EXPECT_EQ(config.l1_write_ttl, 7s);
   EXPECT_EQ(config.l1_read_ttl, 8s);
-  EXPECT_EQ(config.eviction_policy, "noop");
-  EXPECT_EQ(config.eviction_trigger_watermark, 1.0);
+  EXPECT_EQ(config.eviction_policy, "IsolatedLRU");
+  const std::uint64_t gib = 1ull << 30;
+  EXPECT_EQ(
+      config.tenant_quotas,
+      (std::map<std::string, TenantQuota>{
+          {"a", {gib / 2, gib}}, {"with:colon", {0, UINT64_MAX}}, {"", {gib / 4, 5 * gib / 2}}}));
+  EXPECT_EQ(config.window_checkpoint_chunks, 8u);
+  EXPECT_EQ(config.eviction_trigger_watermark, 0.5);
   EXPECT_EQ(config.eviction_ratio, 0.0);
   EXPECT_EQ(config.max_connections, 9u);
   EXPECT_EQ(config.max_message_bytes, 1024u);
@@ -271,6 +283,22 @@ TEST(BadValues, AForgottenValueIsSaid) {
   EXPECT_EQ(complaint({"--port"}), "--port needs a value");
   EXPECT_EQ(complaint({"--config"}), "--config needs a value");
   EXPECT_THAT(complaint({"--host", "--port", "5"}), StartsWith("--host: '--port' is not allowed"));
+}
+
+TEST(BadValues, QuotasAreReadStrictly) {
+  for (const char* text :
+       {"a", "a:1", "a:2:1", "a:x:1", "a:0:1,a:0:2", "a:0:1,,b:0:1", "a:-1:1", "a:0:1e9"})
+    EXPECT_THAT(complaint({"--eviction-policy", "IsolatedLRU", "--tenant-quotas", text}),
+                StartsWith("--tenant-quotas: '"))
+        << text;
+}
+
+TEST(CrossChecks, QuotasNeedThePolicyThatKeepsThemAndFitThePool) {
+  EXPECT_THAT(complaint({"--tenant-quotas", "a:0:1"}),
+              StartsWith("--tenant-quotas needs --eviction-policy IsolatedLRU"));
+  EXPECT_THAT(complaint({"--eviction-policy", "IsolatedLRU", "--l1-size-gb", "2", "--tenant-quotas",
+                         "a:1:,b:1.5:"}),
+              StartsWith("--tenant-quotas guarantees more than --l1-size-gb, which is 2"));
 }
 
 TEST(CrossChecks, HeartbeatTimeoutIsMoreThanTheInterval) {

@@ -172,9 +172,16 @@ TEST(Watermark, GoesOnOverManySteps) {
   expect_empty(cache);
 }
 
-TEST(Watermark, StopsAtWhatIsLeased) {
+TEST(Watermark, OfOneMeansNever) {
   const Pool pool(10);
   Cache cache(pool.memory(), {});
+  ASSERT_TRUE(store(cache, {}, chain_of(1, 10)));
+  EXPECT_EQ(cache.evict_above_watermark(), 0u);
+}
+
+TEST(Watermark, StopsAtWhatIsLeased) {
+  const Pool pool(10);
+  Cache cache(pool.memory(), {.trigger_watermark = 0.8});
   ASSERT_TRUE(store(cache, {}, chain_of(1, 9)));
   const Lease lease = lookup(cache, {}, chain_of(1, 8));
   EXPECT_EQ(cache.evict_above_watermark(), kUnit);

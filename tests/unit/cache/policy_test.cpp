@@ -132,6 +132,21 @@ TEST(Lfu, WhatWasUsedMoreStaysHoweverLongAgo) {
   EXPECT_THAT(order.drain(), ElementsAre(1, 3, 2, 0));
 }
 
+TEST(Lfu, LearnsAfterHowManyUsesNothingMoreComes) {
+  Order order("LFU");
+  for (ChunkId id = 0; id < 20'000; ++id) {
+    order.store(id);
+    order.use(id);
+    if (id >= 8) order.evict_one();
+  }
+  while (order.evict_one()) {
+  }
+  order.store(1);
+  order.store(2);
+  order.use(1);
+  EXPECT_THAT(order.drain(), ElementsAre(1, 2));
+}
+
 TEST(Lfu, OfEquallyUsedOnesTheLargeGoesFirst) {
   Order order("LFU");
   order.store(0, kBytes);

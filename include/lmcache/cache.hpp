@@ -71,6 +71,9 @@ struct CacheStats {
   std::uint64_t evicted_objects = 0, evicted_bytes = 0, allocation_failures = 0;
   /// Of the evicted: windowed objects that went without their chunk.
   std::uint64_t thinned_objects = 0, thinned_bytes = 0;
+  /// Allocations that had to evict, and what was free when they did, summed: room that gaps made
+  /// useless. Over their number and total_bytes it is the external fragmentation.
+  std::uint64_t evicting_allocations = 0, idle_bytes_then = 0, most_idle_bytes_then = 0;
   /// Chunks that lookups found but could not serve for want of windowed objects at their end.
   std::uint64_t window_lost_chunks = 0;
 };

@@ -276,6 +276,11 @@ std::byte* ChunkTable::allocate(std::uint64_t bytes, TenantId tenant) {
   while (tenants.isolated() && tenants.used(tenant) + bytes > tenants.max_bytes(tenant))
     if (!evict_from(tenant)) return nullptr;
   std::optional<std::uint64_t> offset = allocator_.allocate(bytes);
+  if (!offset) {
+    ++evicting_allocations_;
+    idle_bytes_then_ += allocator_.free_bytes();
+    most_idle_bytes_then_ = std::max(most_idle_bytes_then_, allocator_.free_bytes());
+  }
   while (!offset) {
     // Who has nothing left to give for others may still give for itself.
     const TenantId from = tenants.isolated() ? tenants.giver().value_or(tenant) : 0;
@@ -447,6 +452,9 @@ CacheStats ChunkTable::stats() const noexcept {
   stats.evicted_bytes = evicted_bytes_;
   stats.thinned_objects = thinned_objects_;
   stats.thinned_bytes = thinned_bytes_;
+  stats.evicting_allocations = evicting_allocations_;
+  stats.idle_bytes_then = idle_bytes_then_;
+  stats.most_idle_bytes_then = most_idle_bytes_then_;
   return stats;
 }
 

@@ -165,6 +165,7 @@ class ChunkTable {
   std::uint64_t objects_ = 0, pinned_chunks_ = 0;
   std::uint64_t evicted_objects_ = 0, evicted_bytes_ = 0;
   std::uint64_t thinned_objects_ = 0, thinned_bytes_ = 0;
+  std::uint64_t evicting_allocations_ = 0, idle_bytes_then_ = 0, most_idle_bytes_then_ = 0;
 };
 
 }  // namespace lmcache::cache

@@ -1,38 +1,16 @@
 #include "sim/simulate.hpp"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <chrono>
 #include <span>
 #include <utility>
 
+#include "sim/address_range.hpp"
+
 namespace lmcache::sim {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-/// Address space that nobody writes to.
-class AddressRange {
- public:
-  explicit AddressRange(std::uint64_t bytes)
-      : bytes_(bytes),
-        base_(::mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-                     0)) {}
-  AddressRange(const AddressRange&) = delete;
-  AddressRange& operator=(const AddressRange&) = delete;
-  ~AddressRange() {
-    if (valid()) ::munmap(base_, bytes_);
-  }
-  [[nodiscard]] bool valid() const noexcept { return base_ != MAP_FAILED; }
-  [[nodiscard]] std::span<std::byte> memory() const noexcept {
-    return {static_cast<std::byte*>(base_), bytes_};
-  }
-
- private:
-  std::uint64_t bytes_;
-  void* base_;
-};
 
 std::uint64_t total_bytes(std::span<const ObjectRef> objects) {
   std::uint64_t bytes = 0;
@@ -71,14 +49,18 @@ class Pass {
       first = static_cast<std::uint32_t>(last);
     }
     cache_.touch(keyspace, std::span(chain).first(hit));
-    look_at_gaps();
   }
 
   SimulationReport report() {
     report_.stats = cache_.stats();
     report_.lookup_ns /= static_cast<double>(std::max(report_.requests, std::uint64_t{1}));
     report_.store_ns /= static_cast<double>(std::max(stores_, std::uint64_t{1}));
-    report_.fragmentation /= static_cast<double>(std::max(samples_, std::uint64_t{1}));
+    const CacheStats& stats = report_.stats;
+    const auto pool = static_cast<double>(stats.total_bytes);
+    report_.fragmentation =
+        static_cast<double>(stats.idle_bytes_then) /
+        static_cast<double>(std::max(stats.evicting_allocations, std::uint64_t{1})) / pool;
+    report_.worst_fragmentation = static_cast<double>(stats.most_idle_bytes_then) / pool;
     return report_;
   }
 
@@ -112,21 +94,11 @@ class Pass {
     return stored;
   }
 
-  void look_at_gaps() {
-    const CacheStats stats = cache_.stats();
-    if (stats.free_bytes == 0 || stats.free_bytes > stats.total_bytes / 10) return;
-    const double share =
-        1.0 - static_cast<double>(stats.largest_free_bytes) / static_cast<double>(stats.free_bytes);
-    report_.fragmentation += share;
-    report_.worst_fragmentation = std::max(report_.worst_fragmentation, share);
-    ++samples_;
-  }
-
   const SimulationOptions& options_;
   Cache cache_;
   std::vector<std::vector<bool>> everything_;
   SimulationReport report_;
-  std::uint64_t second_ = 0, stores_ = 0, samples_ = 0;
+  std::uint64_t second_ = 0, stores_ = 0;
 };
 
 double ratio(std::uint64_t part, std::uint64_t whole) {

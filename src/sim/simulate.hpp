@@ -28,8 +28,8 @@ struct SimulationReport {
   std::uint64_t asked_bytes = 0, served_bytes = 0;    ///< what a full hit reads, and what was read
   std::uint64_t failed_stores = 0;                    ///< refused for want of memory
   CacheStats stats;                                   ///< at the end
-  /// Share of the free bytes that are not in the largest free extent: mean over the requests that
-  /// found less than a tenth of the pool free, and the greatest of them.
+  /// Share of the pool that was free, but in no gap that was large enough, when an allocation had
+  /// to evict: on average, and at most.
   double fragmentation = 0, worst_fragmentation = 0;
   /// Nanoseconds of a call, on average; a store is reserve and commit with what it evicts.
   double lookup_ns = 0, store_ns = 0;

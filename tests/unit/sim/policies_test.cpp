@@ -1,0 +1,115 @@
+// Hit ratios of every policy on small traces stay in a band: a change of a policy, of the index or
+// of the thinning that costs hits shows here, one that gains some asks for a new band.
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "sim/generate.hpp"
+#include "sim/model_layout.hpp"
+#include "sim/simulate.hpp"
+
+namespace lmcache::sim {
+namespace {
+
+constexpr double kBand = 0.015;
+
+const Trace& trace_of(const std::string& workload) {
+  static std::map<std::string, Trace> traces;
+  Trace& trace = traces[workload];
+  if (trace.empty()) trace = generate_trace({workload, 7, 3000, 60, 1}).value();
+  return trace;
+}
+
+SimulationReport run(const std::string& workload, const char* layout, const char* policy,
+                     double gib, bool one_group = false) {
+  SimulationOptions options;
+  options.cache.policy = policy;
+  options.layout = model_layout(layout).value();
+  if (one_group) options.layout = as_one_group(*options.layout);
+  options.pool_bytes = static_cast<std::uint64_t>(gib * (1ull << 30));
+  return simulate(trace_of(workload), options).value();
+}
+
+struct Expected {
+  const char* workload;
+  double gib;
+  std::map<const char*, double> hit_ratio;  ///< by policy, of tokens
+};
+
+class Dense : public testing::TestWithParam<Expected> {};
+
+TEST_P(Dense, HitRatiosStayInTheirBand) {
+  for (const auto& [policy, ratio] : GetParam().hit_ratio)
+    EXPECT_NEAR(run(GetParam().workload, "dense", policy, GetParam().gib).token_hit_ratio(), ratio,
+                kBand)
+        << policy;
+}
+
+INSTANTIATE_TEST_SUITE_P(Traces, Dense,
+                         testing::Values(Expected{"chat",
+                                                  40,
+                                                  {{"LRU", 0.595},
+                                                   {"LFU", 0.593},
+                                                   {"ARC", 0.588},
+                                                   {"S3FIFO", 0.562},
+                                                   {"WTINYLFU", 0.514}}},
+                                         Expected{"agents",
+                                                  20,
+                                                  {{"LRU", 0.468},
+                                                   {"LFU", 0.478},
+                                                   {"ARC", 0.514},
+                                                   {"S3FIFO", 0.551},
+                                                   {"WTINYLFU", 0.532}}},
+                                         Expected{"documents",
+                                                  100,
+                                                  {{"LRU", 0.399},
+                                                   {"LFU", 0.394},
+                                                   {"ARC", 0.382},
+                                                   {"S3FIFO", 0.327},
+                                                   {"WTINYLFU", 0.297}}},
+                                         Expected{"scans",
+                                                  100,
+                                                  {{"LRU", 0.398},
+                                                   {"LFU", 0.445},
+                                                   {"ARC", 0.448},
+                                                   {"S3FIFO", 0.442},
+                                                   {"WTINYLFU", 0.370}}}));
+
+TEST(DefaultPolicy, IsNowhereFarBelowLruAndFarAboveItUnderScans) {
+  for (const auto& [workload, gib] :
+       std::map<std::string, double>{{"chat", 40}, {"agents", 20}, {"documents", 100}})
+    EXPECT_GT(run(workload, "dense", "LFU", gib).token_hit_ratio(),
+              run(workload, "dense", "LRU", gib).token_hit_ratio() - 0.01)
+        << workload;
+  EXPECT_GT(run("scans", "dense", "LFU", 100).token_hit_ratio(),
+            run("scans", "dense", "LRU", 100).token_hit_ratio() + 0.02);
+}
+
+TEST(Windows, ThinnedServeFiveTimesWhatOneObjectPerChunkDoes) {
+  const SimulationReport ours = run("chat", "deepseek-v4-flash", "LFU", 0.5);
+  const SimulationReport theirs = run("chat", "deepseek-v4-flash", "LRU", 0.5, true);
+  EXPECT_GT(ours.served_tokens, 5 * theirs.served_tokens);
+}
+
+TEST(Windows, ThinningAloneLosesAtMostThreePercent) {
+  const SimulationReport ours = run("chat", "deepseek-v4-flash", "LFU", 2);
+  EXPECT_LT(static_cast<double>(ours.stats.window_lost_chunks) * kModelChunkTokens,
+            0.03 * static_cast<double>(ours.served_tokens));
+}
+
+TEST(Simulate, NoopServesWhatItFirstGot) {
+  const SimulationReport report = run("chat", "dense", "noop", 10);
+  EXPECT_EQ(report.stats.evicted_objects, 0u);
+  EXPECT_GT(report.failed_stores, 1000u);
+  EXPECT_GT(report.served_tokens, 0u);
+}
+
+TEST(Simulate, MoreThanTheAddressSpaceIsAnError) {
+  SimulationOptions options;
+  options.layout = model_layout("dense").value();
+  options.pool_bytes = 1ull << 60;
+  EXPECT_FALSE(simulate(trace_of("chat"), options));
+}
+
+}  // namespace
+}  // namespace lmcache::sim

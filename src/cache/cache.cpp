@@ -16,6 +16,8 @@ using cache::kNoId;
 
 /// Background eviction lets others in after this many chunks.
 constexpr int kChunksPerStep = 256;
+/// And so does clearing; most of it is cheaper.
+constexpr ChunkId kChunksPerSlice = 2048;
 
 std::unique_ptr<cache::Policy> checked_policy(const CacheOptions& options) {
   if (!std::has_single_bit(options.align_bytes))
@@ -174,8 +176,20 @@ void Cache::touch(const Keyspace& keyspace, std::span<const ChunkHash> hashes) {
 }
 
 void Cache::clear(bool force) {
-  const std::lock_guard lock(impl_->mutex);
-  impl_->table.clear(force);
+  cache::ChunkTable& table = impl_->table;
+  std::unique_lock lock(impl_->mutex);
+  const ChunkId end = table.begin_clear();
+  const auto in_slices = [&](auto pass) {
+    for (ChunkId first = 0; first < end; first += std::min(kChunksPerSlice, end - first)) {
+      (table.*pass)(first, first + std::min(kChunksPerSlice, end - first), force);
+      lock.unlock();
+      std::this_thread::yield();
+      lock.lock();
+    }
+  };
+  in_slices(&cache::ChunkTable::unlink_some);
+  in_slices(&cache::ChunkTable::drop_some);
+  table.end_clear();
 }
 
 std::uint64_t Cache::evict_above_watermark() {

@@ -23,7 +23,9 @@ std::uint64_t multiply_fold(std::uint64_t a, std::uint64_t b) noexcept {
 }  // namespace
 
 ChunkIndex::ChunkIndex(const Paged<Chunk>& chunks)
-    : chunks_(chunks), seed_{random_word(), random_word()}, entries_(0, Hash{}, Equal{&chunks}) {}
+    : chunks_(chunks),
+      seed_{random_word(), random_word()},
+      parts_(kParts, Part(0, Hash{}, Equal{&chunks})) {}
 
 // The digest's bytes are well mixed already, but a client may choose tokens until digests share the
 // bits a table looks at; the seeds, new in every process, keep it from knowing which bits those
@@ -44,20 +46,25 @@ bool ChunkIndex::Equal::operator()(const Probe& a, const Entry& b) const noexcep
 }
 
 ChunkId ChunkIndex::find(KeyspaceId keyspace, const ChunkHash& hash) const {
-  const auto found = entries_.find(probe(keyspace, hash));
-  return found == entries_.end() ? kNoId : found->id;
+  const Probe wanted = probe(keyspace, hash);
+  const Part& part = parts_[part_of(wanted.mixed)];
+  const auto found = part.find(wanted);
+  return found == part.end() ? kNoId : found->id;
 }
 
 void ChunkIndex::insert(ChunkId id) {
-  const Chunk& chunk = chunks_[id];
-  entries_.insert(Entry{probe(chunk.keyspace, chunk.hash).mixed, id});
+  const std::uint64_t mixed = name(id);
+  if (parts_[part_of(mixed)].insert(Entry{mixed, id}).second) ++size_;
 }
 
 void ChunkIndex::erase(ChunkId id) {
   const Chunk& chunk = chunks_[id];
-  const auto found = entries_.find(probe(chunk.keyspace, chunk.hash));
-  invariant(found != entries_.end(), "a chunk in the index can be found there");
-  entries_.erase(found);
+  const Probe wanted = probe(chunk.keyspace, chunk.hash);
+  Part& part = parts_[part_of(wanted.mixed)];
+  const auto found = part.find(wanted);
+  invariant(found != part.end(), "a chunk in the index can be found there");
+  part.erase(found);
+  --size_;
 }
 
 }  // namespace lmcache::cache

@@ -183,7 +183,7 @@ void ChunkTable::link(ChunkId child_id, ChunkId parent_id) {
   Chunk& parent = chunks_[parent_id];
   // Depths are fixed when a chunk is created, so links that only go to smaller ones never form a
   // ring, whatever a caller claims to be a chain.
-  if (child.parent != kNoId || parent.depth >= child.depth) return;
+  if (child.parent != kNoId || parent.depth >= child.depth || clears_ > 0) return;
   child.parent = parent_id;
   ++parent.children;
   if (child.holds > 0) hold(parent_id);
@@ -396,20 +396,30 @@ std::uint64_t ChunkTable::free_objects(const Shard& shard, std::uint64_t groups)
   return groups;
 }
 
-void ChunkTable::clear(bool force) {
-  const auto goes = [&](const Chunk& c) {
-    return c.place != Place::kFree && (force || c.pins == 0);
-  };
-  // First no link may cross from what goes to what stays, then the order of going does not matter.
-  // Unlinking also takes the holds off chunks that were held only for the sake of those behind
-  // them.
-  for (ChunkId id = 0; id < chunk_ids_.end(); ++id) {
+ChunkId ChunkTable::begin_clear() {
+  ++clears_;
+  return chunk_ids_.end();
+}
+
+void ChunkTable::end_clear() {
+  --clears_;
+}
+
+void ChunkTable::unlink_some(ChunkId first, ChunkId last, bool force) {
+  const auto goes = [&](const Chunk& chunk) { return force || chunk.pins == 0; };
+  // This also takes the holds off chunks that were held only for the sake of those behind them.
+  for (ChunkId id = first; id < last; ++id) {
     const Chunk& chunk = chunks_[id];
     if (chunk.parent != kNoId && (goes(chunk) || goes(chunks_[chunk.parent]))) unlink(id);
   }
-  for (ChunkId id = 0; id < chunk_ids_.end(); ++id) {
+}
+
+void ChunkTable::drop_some(ChunkId first, ChunkId last, bool force) {
+  for (ChunkId id = first; id < last; ++id) {
     Chunk& chunk = chunks_[id];
-    if (!goes(chunk) || chunk.place == Place::kDetached) continue;
+    if (chunk.place == Place::kFree || chunk.place == Place::kDetached) continue;
+    if (chunk.children > 0 || (chunk.pins > 0 && !force)) continue;
+    unlink(id);
     index_.erase(id);
     if (chunk.pins > 0) {
       chunk.place = Place::kDetached;

@@ -121,7 +121,15 @@ class ChunkTable {
   /// Evicts one chunk, or one chunk's windowed objects; bytes freed, nothing if none may be
   /// evicted.
   [[nodiscard]] std::optional<std::uint64_t> evict_one();
-  void clear(bool force);
+
+  // Clearing, in slices of chunk ids so that others get a turn between two of them. First every
+  // link from or to what goes is taken away, then it goes. Nothing is linked in the meantime: a
+  // chain that stays is linked when it is pinned next. What is pinned at some time meanwhile may
+  // stay, unless `force`.
+  [[nodiscard]] ChunkId begin_clear();  ///< the end of the ids to pass over
+  void unlink_some(ChunkId first, ChunkId last, bool force);
+  void drop_some(ChunkId first, ChunkId last, bool force);
+  void end_clear();
 
   [[nodiscard]] const pool::Allocator& allocator() const noexcept { return allocator_; }
   /// All of CacheStats but allocation_failures; O(1).
@@ -159,6 +167,8 @@ class ChunkTable {
   Paged<Chunk> chunks_;
   IdPool chunk_ids_;
   ChunkIndex index_;
+
+  std::uint32_t clears_ = 0;  ///< under way
 
   // used = bytes of chunks + reserved_bytes_; objects_ counts bits of Shard::present.
   std::uint64_t reserved_bytes_ = 0;

@@ -38,6 +38,12 @@ class ChunkTableTest : public testing::Test {
         }
     return order;
   }
+  void clear(bool force) {
+    const ChunkId end = table_.begin_clear();
+    table_.unlink_some(0, end, force);
+    table_.drop_some(0, end, force);
+    table_.end_clear();
+  }
   bool resident(std::uint64_t name) const { return table_.find(space_, hash_of(name)) != kNoId; }
 
   test::Pool pool_{64};
@@ -107,9 +113,51 @@ TEST_F(ChunkTableTest, ClearTakesParkedChunksToo) {
   for (const ChunkId id : {c, b}) table_.touch(id);
   ASSERT_TRUE(table_.evict_one());
   ASSERT_EQ(table_[a].place, Place::kParked);
-  table_.clear(false);
+  clear(false);
   EXPECT_EQ(table_.allocator().used_bytes(), 0u);
   EXPECT_FALSE(table_.evict_one());
+}
+
+TEST_F(ChunkTableTest, WhatIsPinnedAndLinkedBetweenTheSlicesOfAClearIsLeftWhole) {
+  const ChunkId a = add(0);
+  const ChunkId b = add(1, a);
+  const ChunkId c = add(2);
+  table_.pin(c);
+  const ChunkId end = table_.begin_clear();
+  table_.unlink_some(0, 1, false);
+  table_.pin(b);  // while it still hangs on a
+  table_.unlink_some(1, end, false);
+  table_.drop_some(0, 1, false);
+  table_.link(b, c);  // makes none now
+  const ChunkId d = add(3, c);
+  table_.unpin(c);
+  table_.drop_some(1, end, false);
+  table_.end_clear();
+  EXPECT_FALSE(resident(0));
+  EXPECT_TRUE(resident(1));
+  EXPECT_FALSE(resident(2));
+  EXPECT_TRUE(resident(3));
+  table_.unpin(b);
+  table_.link(d, b);
+  EXPECT_THAT(evict_all(4), ElementsAre(3, 1));
+  EXPECT_EQ(table_.allocator().used_bytes(), 0u);
+}
+
+TEST_F(ChunkTableTest, AForcedClearInSlicesLeavesNothingToBeFound) {
+  const ChunkId a = add(0);
+  const ChunkId b = add(1, a);
+  table_.pin(b);
+  const ChunkId end = table_.begin_clear();
+  table_.unlink_some(0, end, true);
+  table_.link(b, a);
+  table_.drop_some(0, 1, true);
+  table_.drop_some(1, end, true);
+  table_.end_clear();
+  EXPECT_FALSE(resident(0));
+  EXPECT_FALSE(resident(1));
+  EXPECT_EQ(table_.allocator().used_bytes(), kUnit);
+  table_.unpin(b);
+  EXPECT_EQ(table_.allocator().used_bytes(), 0u);
 }
 
 TEST_F(ChunkTableTest, AncestorsOfAPinnedChunkAreHeld) {

@@ -17,7 +17,7 @@ using cache::kNoId;
 /// Background eviction lets others in after this many chunks.
 constexpr int kChunksPerStep = 256;
 /// And so does clearing; most of it is cheaper.
-constexpr ChunkId kChunksPerSlice = 2048;
+constexpr ChunkId kChunksPerSlice = 1024;
 
 std::unique_ptr<cache::Policy> checked_policy(const CacheOptions& options) {
   if (!std::has_single_bit(options.align_bytes))
@@ -40,6 +40,14 @@ std::vector<cache::HitLayout> hit_layouts(const cache::Layouts& known,
     if (row.servable()) rows.push_back(std::move(row));
   }
   return rows;
+}
+
+/// A mutex that is only given up and taken again stays with its thread: who waits for it has not
+/// even woken up by then.
+void let_others_in(std::unique_lock<std::mutex>& lock) {
+  lock.unlock();
+  std::this_thread::sleep_for(std::chrono::microseconds(20));
+  lock.lock();
 }
 
 Error not_leased(std::uint32_t chunk, const char* why) {
@@ -182,9 +190,7 @@ void Cache::clear(bool force) {
   const auto in_slices = [&](auto pass) {
     for (ChunkId first = 0; first < end; first += std::min(kChunksPerSlice, end - first)) {
       (table.*pass)(first, first + std::min(kChunksPerSlice, end - first), force);
-      lock.unlock();
-      std::this_thread::yield();
-      lock.lock();
+      let_others_in(lock);
     }
   };
   in_slices(&cache::ChunkTable::unlink_some);
@@ -204,9 +210,7 @@ std::uint64_t Cache::evict_above_watermark() {
       if (!bytes) return freed;
       freed += *bytes;
     }
-    lock.unlock();
-    std::this_thread::yield();
-    lock.lock();
+    let_others_in(lock);
   }
 }
 

@@ -5,15 +5,18 @@
 #include <lmcache/cache.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <memory>
 #include <random>
 #include <span>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "pool/allocator.hpp"
+#include "support/ageing_pool.hpp"
 
 namespace lmcache {
 namespace {
@@ -111,6 +114,116 @@ void reserve_and_commit(benchmark::State& state) {
   state.counters["evicted"] = static_cast<double>(cache.stats().evicted_objects);
 }
 BENCHMARK(reserve_and_commit)->Arg(0)->Arg(1024)->Unit(benchmark::kMicrosecond)->Iterations(4000);
+
+/// A full pool of `objects` chunks of one object each: sequences of 64 chunks are stored, which
+/// evicts as many, and looked up at random. Nanoseconds per chunk, and the longest store, which is
+/// what growing tables cost.
+void steady_state(benchmark::State& state, const char* policy) {
+  constexpr std::size_t kChain = 64;
+  const auto objects = static_cast<std::size_t>(state.range(0));
+  const Memory memory(objects * kUnit);
+  Cache cache(memory.span(), {.policy = policy});
+  const Keyspace keyspace{"model", "", 1};
+  const LayoutPtr layout = layout_of({-1});
+  std::uint64_t seed = 1;
+  double longest = 0;
+  const auto timed = [](const auto& work) {
+    const auto start = std::chrono::steady_clock::now();
+    work();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  const auto store_next = [&] {
+    const std::vector<ChunkHash> chain = chain_of(seed++, kChain);
+    const double took = timed([&] { store(cache, keyspace, 0, layout, chain, 0); });
+    longest = std::max(longest, took);
+    return took;
+  };
+  while (seed <= objects / kChain) store_next();
+  std::mt19937_64 random(1);
+  double stores = 0;
+  double lookups = 0;
+  for (auto _ : state) {
+    const std::vector<ChunkHash> chain = chain_of(seed - 1 - random() % (objects / kChain), kChain);
+    const double lookup_took = timed(
+        [&] { benchmark::DoNotOptimize(cache.lookup(keyspace, chain, std::span(&layout, 1))); });
+    const double store_took = store_next();
+    lookups += lookup_took;
+    stores += store_took;
+    state.SetIterationTime(lookup_took + store_took);
+  }
+  const double chunks = static_cast<double>(state.iterations()) * kChain;
+  state.counters["lookup_ns"] = lookups * 1e9 / chunks;
+  state.counters["store_ns"] = stores * 1e9 / chunks;
+  state.counters["longest_store_us"] = longest * 1e6;
+}
+void steady_state_sizes(benchmark::internal::Benchmark* bench) {
+  bench->Arg(1 << 20)->Arg(1 << 22)->Arg(1 << 24)->UseManualTime()->Iterations(20'000);
+  bench->Unit(benchmark::kMicrosecond);
+}
+BENCHMARK_CAPTURE(steady_state, LRU, "LRU")->Apply(steady_state_sizes);
+BENCHMARK_CAPTURE(steady_state, LFU, "LFU")->Apply(steady_state_sizes);
+BENCHMARK_CAPTURE(steady_state, ARC, "ARC")->Apply(steady_state_sizes);
+BENCHMARK_CAPTURE(steady_state, S3FIFO, "S3FIFO")->Apply(steady_state_sizes);
+BENCHMARK_CAPTURE(steady_state, WTINYLFU, "WTINYLFU")->Apply(steady_state_sizes);
+BENCHMARK_CAPTURE(steady_state, IsolatedLRU, "IsolatedLRU")->Apply(steady_state_sizes);
+
+/// What another request waits for at most while a pool of `objects` is cleared: the longest of its
+/// stats() calls meanwhile.
+void clear_all(benchmark::State& state) {
+  const auto objects = static_cast<std::size_t>(state.range(0));
+  const Memory memory(objects * kUnit);
+  Cache cache(memory.span(), {});
+  const LayoutPtr layout = layout_of({-1});
+  for (auto _ : state) {
+    for (std::uint64_t seed = 1; seed <= objects / 64; ++seed)
+      store(cache, {"model", "", 1}, 0, layout, chain_of(seed, 64), 0);
+    std::atomic<bool> done = false;
+    double longest = 0;
+    std::thread other([&] {
+      while (!done) {
+        const auto start = std::chrono::steady_clock::now();
+        benchmark::DoNotOptimize(cache.stats());
+        const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+        longest = std::max(longest, took.count());
+      }
+    });
+    const auto start = std::chrono::steady_clock::now();
+    cache.clear(false);
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    done = true;
+    other.join();
+    state.SetIterationTime(took.count());
+    state.counters["longest_wait_us"] = longest * 1e6;
+  }
+}
+BENCHMARK(clear_all)->Arg(1 << 20)->Arg(1 << 22)->UseManualTime()->Iterations(1)->Unit(
+    benchmark::kMillisecond);
+
+/// 24 simulated hours of mixed models, sizes of 1 KiB to 64 MiB at 95 % fill: what a call costs
+/// then, and what gaps cost.
+void aged_pool(benchmark::State& state) {
+  test::AgeingPool aged(static_cast<std::uint64_t>(state.range(0)) << 30, 1);
+  std::vector<double> times;
+  const auto timed = [&](const auto& call) {
+    const auto start = std::chrono::steady_clock::now();
+    call();
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    times.push_back(took.count() * 1e9);
+  };
+  for (auto _ : state)
+    for (std::uint64_t second = 0; second < test::AgeingPool::kSecondsPerDay; ++second)
+      aged.step(second, timed);
+  const double free = static_cast<double>(aged.pool().free_bytes());
+  std::ranges::sort(times);
+  state.counters["p50_ns"] = times[times.size() / 2];
+  state.counters["p99_ns"] = times[times.size() * 99 / 100];
+  state.counters["lost_percent"] = 100 * aged.lost / static_cast<double>(aged.allocations);
+  state.counters["most_lost_percent"] = 100 * aged.most_lost;
+  state.counters["failures"] = static_cast<double>(aged.failures);
+  state.counters["gaps"] = static_cast<double>(aged.pool().free_extents().size());
+  state.counters["largest_of_free"] = static_cast<double>(aged.pool().largest_free_bytes()) / free;
+}
+BENCHMARK(aged_pool)->Arg(16)->Arg(64)->Arg(512)->Iterations(1)->Unit(benchmark::kMillisecond);
 
 /// One free and one allocate at 95 % fill with sizes from 1 KiB to 64 MiB; `objects` live ones on
 /// average.

@@ -42,7 +42,8 @@ LayoutId ChunkTable::acquire_layout(const LayoutPtr& layout) {
   return id;
 }
 
-ChunkId ChunkTable::create_pinned(KeyspaceId keyspace, const ChunkHash& hash, std::uint32_t depth) {
+ChunkId ChunkTable::create_pinned(KeyspaceId keyspace, const ChunkHash& hash, std::uint32_t depth,
+                                  ChunkId before) {
   const ChunkId id = chunk_ids_.take();
   chunks_.grow_to(id + 1);
   Chunk& chunk = chunks_[id];
@@ -54,7 +55,8 @@ ChunkId ChunkTable::create_pinned(KeyspaceId keyspace, const ChunkHash& hash, st
   ++pinned_chunks_;
   keyspaces_.add_reference(keyspace);
   index_.insert(id);
-  policy_->admit(id, {index_.name(id), tenant_of(chunk)});
+  const bool continues = before != kNoId && chunks_[before].children == 0;
+  policy_->admit(id, {index_.name(id), tenant_of(chunk), continues ? before : kNoId});
   return id;
 }
 

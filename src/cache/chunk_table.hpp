@@ -54,8 +54,8 @@ namespace lmcache::cache {
 class ChunkTable {
  public:
   /// Objects start at multiples of `align_bytes` in the address space, wherever `memory` begins.
-  ChunkTable(std::span<std::byte> memory, std::uint64_t align_bytes,
-             std::unique_ptr<Policy> policy, std::uint64_t part_bytes = 0);
+  ChunkTable(std::span<std::byte> memory, std::uint64_t align_bytes, std::unique_ptr<Policy> policy,
+             std::uint64_t part_bytes = 0);
   ChunkTable(const ChunkTable&) = delete;
   ChunkTable& operator=(const ChunkTable&) = delete;
 
@@ -72,9 +72,10 @@ class ChunkTable {
     return index_.find(keyspace, hash);
   }
   [[nodiscard]] const Chunk& operator[](ChunkId id) const noexcept { return chunks_[id]; }
-  /// A new chunk without objects, in the index and with one pin.
+  /// A new chunk without objects, in the index and with one pin; `before` is the chunk in front of
+  /// it if that is resident. The link is made by link().
   [[nodiscard]] ChunkId create_pinned(KeyspaceId keyspace, const ChunkHash& hash,
-                                      std::uint32_t depth);
+                                      std::uint32_t depth, ChunkId before = kNoId);
   void pin(ChunkId id);
   void unpin(ChunkId id);
   /// On top of a pin: its windowed objects stay as well.

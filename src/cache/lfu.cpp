@@ -34,11 +34,11 @@ std::size_t Lfu::class_of(std::uint32_t uses) noexcept {
 void Lfu::admit(ChunkId id, const Identity& identity) {
   nodes_.grow_to(id + 1);
   nodes_[id].name = identity.name;
-  nodes_[id].uses = 1;
+  nodes_[id].uses = identity.continues == kNoId ? 1 : nodes_[identity.continues].uses;
   for (std::size_t i = 0; i < kClasses; ++i) {
     if (!ghosts_[i].take(identity.name)) continue;
     classes_[i].again += 1;
-    nodes_[id].uses = (1u << i) + 1;
+    nodes_[id].uses = std::max(nodes_[id].uses, (1u << i) + 1);
     break;
   }
   count_use(nodes_[id].uses);

@@ -10,6 +10,10 @@
 // a conversation are, every worth is the same and the order that of LRU; where one-off prompts pass
 // through, they leave early; where branches of one beginning come and go, the beginning stays.
 //
+// A chunk that continues a sequence starts with the uses of the chunk before it: what is known of
+// the sequence is known of its next turn, and a sequence ages as one. Where sequences part each
+// branch starts anew.
+//
 // Age is the priority of the last to go, so whoever is not used again is overtaken by newcomers
 // after at most 255 steps of it: yesterday's favourites leave. Priorities of what is in order lie
 // within a window of 256, a list for each on a ring, a bitmap to find the first that is not empty.

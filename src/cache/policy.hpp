@@ -32,6 +32,7 @@ class Policy {
   struct Identity {
     std::uint64_t name = 0;  ///< the same whenever the chunk comes back
     TenantId tenant = 0;
+    ChunkId continues = kNoId;  ///< the resident chunk before it, if nothing else follows that one
   };
 
   virtual ~Policy() = default;

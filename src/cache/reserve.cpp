@@ -247,7 +247,7 @@ void StoreState::adopt(std::uint32_t position, bool create) {
   if (now != kNoId)
     table.pin(now);
   else if (create)
-    now = table.create_pinned(keyspace, hash, position);
+    now = table.create_pinned(keyspace, hash, position, position > 0 ? chain[position - 1] : kNoId);
   const bool window = position >= window_from;
   if (now != kNoId && window) table.pin_window(now);
   if (id != kNoId && window) table.unpin_window(id);

@@ -30,7 +30,7 @@ class Order {
   explicit Order(std::string_view name) : policy_(make_policy(name).value()) {}
 
   void store(ChunkId id, std::uint64_t bytes = kBytes, TenantId tenant = 0) {
-    policy_->admit(id, {id + 1000, tenant});
+    policy_->admit(id, {id + 1000, tenant, kNoId});
     policy_->insert(id, bytes);
   }
   /// A lookup that hits, and the end of its lease.
@@ -91,7 +91,7 @@ TEST_P(EveryPolicy, AnIdThatServesAnotherChunkIsANewcomer) {
   for (ChunkId id = 0; id < 4; ++id) order.store(id);
   for (int i = 0; i < 5; ++i) order.use(3);
   (*order).remove(3);  // cleared
-  (*order).admit(3, {99, 0});
+  (*order).admit(3, {99, 0, kNoId});
   (*order).insert(3, kBytes);
   for (ChunkId id = 0; id < 3; ++id) order.use(id);
   EXPECT_EQ(order.evict_one(), 3u);
@@ -145,6 +145,18 @@ TEST(Lfu, LearnsAfterHowManyUsesNothingMoreComes) {
   order.store(2);
   order.use(1);
   EXPECT_THAT(order.drain(), ElementsAre(1, 2));
+}
+
+TEST(Lfu, WhatContinuesASequenceIsWorthWhatTheSequenceIs) {
+  Order order("LFU");
+  order.store(0);
+  for (int i = 0; i < 3; ++i) order.use(0);
+  (*order).admit(1, {1001, 0, 0});
+  (*order).insert(1, kBytes);
+  order.store(2);
+  order.store(3);
+  order.use(3);
+  EXPECT_THAT(order.drain(), ElementsAre(2, 3, 0, 1));
 }
 
 TEST(Lfu, OfEquallyUsedOnesTheLargeGoesFirst) {

@@ -11,13 +11,13 @@ constexpr std::array<std::uint64_t, 4> kMultipliers{0x9e3779b97f4a7c15u, 0xc2b2a
 
 }  // namespace
 
-FrequencySketch::FrequencySketch() : width_(kFirstWidth) {
-  for (auto& row : rows_) row.resize(width_);
+FrequencySketch::FrequencySketch() {
+  for (auto& row : rows_) row.resize(kFirstWidth);
 }
 
 std::size_t FrequencySketch::place(std::size_t row, std::uint64_t name) const noexcept {
   const std::uint64_t mixed = (name ^ (name >> 29)) * kMultipliers[row];
-  return (mixed ^ (mixed >> 32)) & (width_ - 1);
+  return (mixed ^ (mixed >> 32)) & (rows_[row].size() - 1);
 }
 
 void FrequencySketch::see(std::uint64_t name) {
@@ -26,8 +26,8 @@ void FrequencySketch::see(std::uint64_t name) {
     if (counter < kMax) ++counter;
   }
   if (++sightings_ % kSightings != 0) return;
-  for (auto& row : rows_) row[hand_] /= 2;
-  hand_ = (hand_ + 1) & (width_ - 1);
+  for (auto& row : rows_) row[hand_ & (row.size() - 1)] /= 2;
+  ++hand_;
 }
 
 std::uint32_t FrequencySketch::estimate(std::uint64_t name) const noexcept {
@@ -38,12 +38,12 @@ std::uint32_t FrequencySketch::estimate(std::uint64_t name) const noexcept {
 }
 
 void FrequencySketch::grow_to(std::uint64_t names) {
-  while (width_ < names) {
-    for (auto& row : rows_) {
-      row.resize(2 * width_);
-      std::copy_n(row.begin(), width_, row.begin() + static_cast<std::ptrdiff_t>(width_));
-    }
-    width_ *= 2;
+  for (auto& row : rows_) {
+    const std::size_t width = row.size();
+    if (width >= names) continue;
+    row.resize(2 * width);
+    std::copy_n(row.begin(), width, row.begin() + static_cast<std::ptrdiff_t>(width));
+    return;
   }
 }
 

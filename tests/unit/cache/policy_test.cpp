@@ -266,7 +266,7 @@ TEST(Sketch, CountsFadeAndSurviveGrowth) {
   FrequencySketch sketch;
   for (int i = 0; i < 9; ++i) sketch.see(77);
   EXPECT_EQ(sketch.estimate(77), 9u);
-  sketch.grow_to(1 << 16);
+  for (int i = 0; i < 4 * 6; ++i) sketch.grow_to(1 << 16);
   EXPECT_EQ(sketch.estimate(77), 9u);
   for (int i = 0; i < 40; ++i) sketch.see(78);
   EXPECT_EQ(sketch.estimate(78), 15u);

@@ -9,7 +9,8 @@
 // Life of an object. reserve() gives memory nobody else can see; commit() publishes it (or drops it
 // where another store won meanwhile); from then on it is found by lookups and stays while its chunk
 // has a pin, else until evicted. All objects of a chunk age together, and a chunk with resident
-// successors is never evicted before them: a prefix has no holes. Pins are RAII handles.
+// successors is never evicted before them: a prefix has no holes. Only objects of windowed groups
+// may go before their chunk, where no lease needs them (EVICTION.md). Pins are RAII handles.
 // clear(force) and eviction skip nothing silently: a pinned chunk that is cleared by force leaves
 // the index at once and gives its memory back with its last pin.
 //
@@ -150,7 +151,7 @@ class ReadPins {
 
 struct CacheOptions {
   std::uint64_t align_bytes = 4096;  ///< power of two; every object starts and is rounded up to it
-  std::uint64_t part_bytes = 0;  ///< no object straddles a multiple of it; 0: one part
+  std::uint64_t part_bytes = 0;      ///< no object straddles a multiple of it; 0: one part
   std::string policy = "LRU";        ///< an eviction policy's name
   /// used/total at which background eviction starts; 1: never, stores make room by themselves
   double trigger_watermark = 1;
@@ -171,16 +172,18 @@ class Cache {
 
   /// Longest servable prefix of `hashes` and a lease on it. Prefix length L is servable iff every
   /// rank 0..world_size-1 has, under one of `layouts`, all of [0,L) for full groups and the last
-  /// min(w,L) chunks for groups with window w. The lease pins [0,L). Touches the hit for the
-  /// policy. Costs one probe per chunk, stops at the first chunk that no full group has.
+  /// min(w,L) chunks for groups with window w. The lease pins [0,L), of windowed groups what the
+  /// hit needs. Touches the hit for the policy. Costs one probe per chunk, stops at the first chunk
+  /// that no full group has.
   [[nodiscard]] Lease lookup(const Keyspace& keyspace, std::span<const ChunkHash> hashes,
                              std::span<const LayoutPtr> layouts);
 
   /// Reserves memory for the missing objects of chunks [first, hashes.size()) of one rank. `hashes`
   /// is the chain from chunk 0 (it links a chunk to its predecessor). `wanted(g)[i]` false leaves
-  /// out group g of chunk first+i (null blocks). Evicts what is needed; kNoMemory if all that is
-  /// not pinned would not make room, with nothing evicted when that is known beforehand. All or
-  /// nothing.
+  /// out group g of chunk first+i (null blocks); windowed objects that no hit of the whole chain
+  /// needs are left out where they would cost a prefix its room. Evicts what is needed; kNoMemory
+  /// if all that is not pinned would not make room, with nothing evicted when that is known
+  /// beforehand. All or nothing.
   [[nodiscard]] Result<StoreTicket> reserve(const Keyspace& keyspace, std::uint32_t rank,
                                             const LayoutPtr& layout,
                                             std::span<const ChunkHash> hashes, std::uint32_t first,

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <future>
 #include <numeric>
+#include <thread>
 
 namespace lmcache::test {
 namespace {
@@ -80,6 +81,9 @@ class GpuDevice : public testing::Test {
     worker.opened = std::move(*opened);
     for (std::size_t t = 0; t < world.bases.size(); ++t)
       worker.bases.push_back(worker.opened.bases[world.segment_of(t)]);
+    // Copies to memory that is not pinned yet are not queued before they may run.
+    for (int i = 0; i < 500 && pool_->status().pinned_bytes < kPool; ++i)
+      std::this_thread::sleep_for(10ms);
     return worker;
   }
 

@@ -53,10 +53,12 @@ stage_cli() { python_tests cli build/release/src/app/lmcache; }
 
 stage_client() { python_tests client build/release/src/app/lmcache; }
 
+stage_admin() { python_tests admin build/release/src/app/lmcache; }
+
 stage_acceptance() {
   [ -e "$acceptance" ] || { echo "$acceptance is not here: skipped"; return 0; }
   local log=$logs/acceptance-server.log server port="" result
-  build/release/src/app/lmcache server --port 0 --l1-size-gb 2 --eviction-policy LRU 2> "$log" &
+  build/release/src/app/lmcache server --port 0 --http-port 0 --l1-size-gb 2 --eviction-policy LRU 2> "$log" &
   server=$!
   for _ in $(seq 100); do
     port=$(sed -n 's/.*LMCache zmq cache server is running on .*:\([0-9]*\)$/\1/p' "$log")
@@ -107,7 +109,7 @@ stage_tsan() {
   "${no_aslr[@]}" env venv="$venv" bash -c "$(declare -f sanitized build python_tests); sanitized tsan"
 }
 
-stages=(deps published_client format release ctest cli client acceptance asan fuzz tidy tsan)
+stages=(deps published_client format release ctest cli client admin acceptance asan fuzz tidy tsan)
 [ "${1:-}" = --list ] && { printf '%s\n' "${stages[@]}"; exit 0; }
 [ $# -gt 0 ] && stages=("$@")
 for stage in "${stages[@]}"; do

@@ -60,7 +60,23 @@ using LayoutPtr = std::shared_ptr<const ObjectLayout>;
 struct CacheStats {
   std::uint64_t total_bytes = 0, used_bytes = 0, free_bytes = 0, largest_free_bytes = 0;
   std::uint64_t objects = 0, chunks = 0, pinned_chunks = 0, reserved_bytes = 0;
+  std::uint64_t reserved_objects = 0;
   std::uint64_t evicted_objects = 0, evicted_bytes = 0, allocation_failures = 0;
+};
+
+/// A resident object as a listing shows it.
+struct ListedObject {
+  Keyspace keyspace;
+  ChunkHash hash;
+  std::uint32_t rank = 0;
+  std::uint32_t group = 0;  ///< object group id
+  std::uint64_t bytes = 0;  ///< logical size
+};
+
+/// Where a listing goes on: the object with ordinal `object` of the chunk in slot `chunk`.
+struct ListCursor {
+  std::uint32_t chunk = 0;
+  std::uint32_t object = 0;
 };
 
 class Cache;
@@ -189,6 +205,15 @@ class Cache {
   std::uint64_t evict_above_watermark();
 
   [[nodiscard]] CacheStats stats() const;
+
+  /// Up to `max` (>= 1) resident objects from `cursor` on, of one model if it is not empty; moves
+  /// the cursor. False: there are no more. What stays resident is listed once; what comes or goes
+  /// meanwhile may or may not be. Lets others in while it searches.
+  bool list(ListCursor& cursor, std::size_t max, const std::string& model,
+            std::vector<ListedObject>& out) const;
+
+  /// Resident objects of pinned chunks, counted one by one; lets others in while it counts.
+  [[nodiscard]] std::uint64_t pinned_objects() const;
 
  private:
   friend class Lease;

@@ -200,6 +200,9 @@ void check_together(const ServerConfig& config) {
         "' is not allowed; allowed: at least --worker-reap-timeout-seconds, which is " +
         seconds_text(config.worker_reap_timeout));
   }
+  if (config.http && !config.http_tcp && config.http_socket.empty()) {
+    throw UsageError("--no-http-tcp needs --http-socket; --no-http is for no admin HTTP at all");
+  }
   if (!config.tcp && config.request_socket.empty()) {
     throw UsageError("--no-tcp needs --request-socket, or there is nothing to listen on");
   }

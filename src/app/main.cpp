@@ -26,6 +26,13 @@ int serve(ServerConfig config) {
                    "change the cache; bind a loopback address or a trusted network",
                    {{"host", config.host}});
   }
+  if (config.http && config.http_tcp && config.http_token_file.empty() &&
+      !app::is_loopback_host(config.http_host)) {
+    obs::log_event(obs::Level::kWarn,
+                   "the admin HTTP asks for no token: whoever reaches this address can read its "
+                   "state and clear the cache; bind a loopback address or give --http-token-file",
+                   {{"http_host", config.http_host}});
+  }
   return app::run_server(config);
 }
 

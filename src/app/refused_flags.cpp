@@ -25,7 +25,6 @@ constexpr std::string_view kHugePages =
 constexpr std::string_view kGds = "an L1 on NVMe is not part of this server";
 constexpr std::string_view kL2 = "L2 storage does not exist yet";
 constexpr std::string_view kNotifier = "completions are signalled here, not polled for";
-constexpr std::string_view kHttp = "the HTTP interface does not exist yet";
 constexpr std::string_view kMetrics = "metrics do not exist yet";
 constexpr std::string_view kTracing = "OpenTelemetry export does not exist yet";
 constexpr std::string_view kEventBus = "there is no event bus";
@@ -71,8 +70,6 @@ const std::vector<RefusedFlag>& refused_flags() {
       {{"--l2-prefetch-max-in-flight"}, "8", kL2},
       {{"--l2-adapter"}, "none", kL2},
       {{"--periodic-notifier-interval-ms"}, "5", kNotifier},
-      {{"--http-host"}, "127.0.0.1", kHttp},
-      {{"--http-port"}, "8080", kHttp},
       {{"--disable-observability"}, "off", kMetrics},
       {{"--disable-metrics"}, "off", kMetrics},
       {{"--disable-grpc-metrics"}, "off", kGrpc},

@@ -1,5 +1,7 @@
 #include "app/server_main.hpp"
 
+#include "admin/routes.hpp"
+#include "admin/server.hpp"
 #include "engine/dispatcher.hpp"
 #include "engine/engine.hpp"
 #include "net/server.hpp"
@@ -15,6 +17,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 
+#include <atomic>
 #include <cmath>
 #include <csignal>
 #include <stdexcept>
@@ -49,7 +52,8 @@ pool::Arena map_l1(const ServerConfig& config) {
   return std::move(*arena);
 }
 
-void announce(const ServerConfig& config, const net::Server& server) {
+void announce(const ServerConfig& config, const net::Server& server,
+              const admin::HttpServer& http) {
   obs::log_event(Level::kInfo, "lmcache server starts",
                  {{"version", kVersion},
                   {"instance_id", config.instance_id},
@@ -58,6 +62,10 @@ void announce(const ServerConfig& config, const net::Server& server) {
                   {"chunk_size", config.chunk_size}});
   if (!config.request_socket.empty())
     obs::log_event(Level::kInfo, "listening on a unix socket", {{"path", config.request_socket}});
+  if (http.port() != 0)
+    obs::log_event(Level::kInfo, "admin HTTP", {{"host", config.http_host}, {"port", http.port()}});
+  if (config.http && !config.http_socket.empty())
+    obs::log_event(Level::kInfo, "admin HTTP on a unix socket", {{"path", config.http_socket}});
   // Scripts written for the Python server wait for this very line.
   if (config.tcp) {
     obs::log_event(Level::kInfo, "LMCache zmq cache server is running on " + config.host + ":" +
@@ -74,9 +82,34 @@ void log_failures() {
   }
 }
 
+/// The admin server of a running daemon, with what its routes look at.
+class Admin {
+ public:
+  Admin(const ServerConfig& config, engine::Engine& engine, const net::Server& server)
+      : context_{config, engine, server, phase_},
+        http_(options(config), admin::all_routes(context_)) {}
+
+  void start() {
+    if (context_.config.http) require(http_.start());
+  }
+  void enter(admin::Phase phase) noexcept { phase_ = phase; }
+  [[nodiscard]] const admin::HttpServer& http() const noexcept { return http_; }
+
+ private:
+  static admin::HttpOptions options(const ServerConfig& config) {
+    auto options = admin::HttpOptions::from(config);
+    if (!options) throw std::runtime_error(options.error().text);
+    return std::move(*options);
+  }
+
+  std::atomic<admin::Phase> phase_{admin::Phase::kStarting};
+  admin::Context context_;
+  admin::HttpServer http_;
+};
+
 /// Says that the server is up, waits for SIGINT or SIGTERM, then drains; a second signal stops at
 /// once. True if everything in flight was answered.
-bool serve_until_signal(net::Server& server, const ServerConfig& config) {
+bool serve_until_signal(net::Server& server, Admin& admin, const ServerConfig& config) {
   const auto deadline = config.shutdown_timeout;
   boost::asio::io_context signals_context;
   boost::asio::signal_set signals(signals_context, SIGINT, SIGTERM);
@@ -89,6 +122,7 @@ bool serve_until_signal(net::Server& server, const ServerConfig& config) {
   };
   const auto first = [&](const boost::system::error_code& error, int) {
     if (error) return;
+    admin.enter(admin::Phase::kStopping);
     obs::log_event(Level::kInfo, "stopping: requests in flight are finished",
                    {{"deadline_ms", deadline.count()}});
     drainer = std::thread([&] {
@@ -98,7 +132,8 @@ bool serve_until_signal(net::Server& server, const ServerConfig& config) {
     signals.async_wait(second);
   };
   signals.async_wait(first);
-  announce(config, server);  // only now: whoever waits for the line may send a signal next
+  admin.enter(admin::Phase::kServing);
+  announce(config, server, admin.http());  // only now: whoever waits for the line may signal next
   signals_context.run();
   if (drainer.joinable()) drainer.join();
   return drained;
@@ -112,8 +147,10 @@ int run_server(const ServerConfig& config) {
   engine::Engine engine(config, arena.memory());
   engine::Dispatcher dispatcher(engine);
   net::Server server(net::NetOptions::from(config), dispatcher);
+  Admin admin(config, engine, server);
   require(server.start());
-  const bool drained = serve_until_signal(server, config);
+  admin.start();
+  const bool drained = serve_until_signal(server, admin, config);
   server.stop();
   log_failures();
   obs::log_event(drained ? Level::kInfo : Level::kWarn,

@@ -162,6 +162,7 @@ bool ChunkTable::publish(ChunkId id, std::uint32_t rank, LayoutId layout, std::u
   chunk.bytes += bytes;
   held_bytes_ += bytes;
   reserved_bytes_ -= bytes;
+  --reserved_objects_;
   ++objects_;
   return true;
 }
@@ -173,11 +174,13 @@ std::byte* ChunkTable::allocate(std::uint64_t bytes) {
     if (allocator_.largest_free_bytes() >= bytes) offset = allocator_.allocate(bytes);
   }
   reserved_bytes_ += bytes;
+  ++reserved_objects_;
   return base_ + *offset;
 }
 
 void ChunkTable::give_back(std::byte* memory, std::uint64_t bytes) {
   reserved_bytes_ -= bytes;
+  --reserved_objects_;
   allocator_.free(static_cast<std::uint64_t>(memory - base_), bytes);
 }
 
@@ -258,6 +261,7 @@ CacheStats ChunkTable::stats() const noexcept {
   stats.objects = objects_;
   stats.chunks = index_.size();
   stats.pinned_chunks = pinned_chunks_;
+  stats.reserved_objects = reserved_objects_;
   stats.reserved_bytes = reserved_bytes_;
   stats.evicted_objects = evicted_objects_;
   stats.evicted_bytes = evicted_bytes_;

@@ -75,6 +75,9 @@ class ChunkTable {
   /// itself.
   void touch(ChunkId id);
 
+  /// Ids are below this; those of freed chunks have Place::kFree.
+  [[nodiscard]] ChunkId end() const noexcept { return chunk_ids_.end(); }
+
   // Objects
   [[nodiscard]] const Shard* shard(ChunkId id, std::uint32_t rank, LayoutId layout) const noexcept;
   [[nodiscard]] std::byte* object(const Shard& shard, std::uint32_t group) noexcept;
@@ -120,7 +123,7 @@ class ChunkTable {
   // used = bytes of chunks (held ones: held_bytes_) + reserved_bytes_; objects_ counts bits of
   // Shard::present.
   std::uint64_t held_bytes_ = 0, reserved_bytes_ = 0;
-  std::uint64_t objects_ = 0, pinned_chunks_ = 0;
+  std::uint64_t objects_ = 0, reserved_objects_ = 0, pinned_chunks_ = 0;
   std::uint64_t evicted_objects_ = 0, evicted_bytes_ = 0;
 };
 

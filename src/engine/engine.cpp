@@ -37,7 +37,7 @@ Engine::Engine(const ServerConfig& config, std::span<std::byte> memory)
       cache_(memory, cache_options(config)),
       chains_(config.chunk_size, kChainBytesMax),
       threads_(request_threads(config)),
-      maintenance_(threads_),
+      maintenance_(threads_.context()),
       throughput_at_(Clock::now()),
       copier_(std::max(1u, config.max_gpu_workers)) {
   schedule_maintenance();
@@ -45,7 +45,6 @@ Engine::Engine(const ServerConfig& config, std::span<std::byte> memory)
 
 Engine::~Engine() {
   threads_.stop();
-  threads_.join();
 }
 
 void Engine::schedule_maintenance() {
@@ -58,6 +57,7 @@ void Engine::schedule_maintenance() {
 }
 
 void Engine::maintain(Clock::time_point now) {
+  housekeeping_.beat();
   const std::size_t lapsed = lookups_.expire(now - config_.l1_read_ttl, now - config_.session_ttl);
   if (lapsed > 0) {
     obs::log_event(obs::Level::kWarn, "leases lapsed without being used or released",

@@ -6,13 +6,14 @@
 #include "copy/segment.hpp"
 #include "engine/instances.hpp"
 #include "engine/lookups.hpp"
+#include "engine/request_threads.hpp"
 #include "engine/token_chain.hpp"
+#include "obs/pulse.hpp"
 
 #include <lmcache/cache.hpp>
 #include <lmcache/config.hpp>
 
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/thread_pool.hpp>
 
 #include <memory>
 
@@ -35,7 +36,7 @@ class Engine {
   [[nodiscard]] Lookups& lookups() noexcept { return lookups_; }
   [[nodiscard]] TokenChains& chains() noexcept { return chains_; }
   /// Request threads: decoding, hashing, planning. Nothing submitted here may wait for anything.
-  [[nodiscard]] boost::asio::thread_pool& threads() noexcept { return threads_; }
+  [[nodiscard]] boost::asio::io_context& threads() noexcept { return threads_.context(); }
 
   /// One round of housekeeping: lapsed leases and sessions, silent workers, background eviction.
   void maintain(Clock::time_point now);
@@ -50,7 +51,8 @@ class Engine {
   Instances instances_;
   Lookups lookups_;
   TokenChains chains_;
-  boost::asio::thread_pool threads_;
+  obs::Pulse housekeeping_{"housekeeping"};  // beaten by maintain()
+  RequestThreads threads_;
   boost::asio::steady_timer maintenance_;
   Clock::time_point throughput_at_;  // of the last throughput line; maintenance only
   copy::CpuCopier::Stats throughput_;

@@ -6,6 +6,7 @@
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/ostream_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -120,8 +121,16 @@ void setup_logging(const LogOptions& options, std::ostream* out) {
   current() = make_log(options, out);
 }
 
+void set_log_level(Level level) noexcept {
+  current().logger->set_level(names_of(level).spdlog);  // atomic, unlike the rest
+}
+
 LogOptions log_options() noexcept {
-  return current().options;
+  const Log& log = current();
+  LogOptions options = log.options;
+  const auto* row = std::ranges::find(kLevels, log.logger->level(), &LevelName::spdlog);
+  options.level = static_cast<Level>(row - kLevels.begin());
+  return options;
 }
 
 void log_event(Level level, std::string_view message, std::initializer_list<Field> fields) {

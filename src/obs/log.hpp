@@ -36,7 +36,10 @@ struct LogOptions {
 /// other threads log. `out` must outlive the last event (or the next call); nullptr is stderr.
 void setup_logging(const LogOptions& options, std::ostream* out = nullptr);
 
-/// What setup_logging() was given last.
+/// Changes the least level that is written. Any thread.
+void set_log_level(Level level) noexcept;
+
+/// What setup_logging() was given last, with the level of now.
 [[nodiscard]] LogOptions log_options() noexcept;
 
 /// A key of ours (snake_case, not "ts", "level" or "msg") and a value. Texts are views: valid for

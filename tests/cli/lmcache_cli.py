@@ -7,6 +7,7 @@ import subprocess
 import threading
 
 BINARY = os.environ["LMCACHE_BINARY"]
+HTTP = re.compile(r"admin HTTP host=\S+ port=(\d+)")
 READY = re.compile(r"LMCache zmq cache server is running on (.*):(\d+)")
 
 
@@ -26,7 +27,7 @@ class Server:
     """A running server on a free port, stopped with SIGTERM when the block ends."""
 
     def __init__(self, *args, wait=READY, **environment):
-        self.args = ["server", "--port", "0", "--l1-size-gb", "0.0625", *args]
+        self.args = ["server", "--port", "0", "--http-port", "0", "--l1-size-gb", "0.0625", *args]
         self.environment = clean_environment(**environment)
         self.wait = wait
         self.lines = []

@@ -10,7 +10,7 @@ import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from lmcache_cli import READY, Server, run
+from lmcache_cli import HTTP, READY, Server, run
 
 
 class StartStop(unittest.TestCase):
@@ -74,10 +74,29 @@ class StartStop(unittest.TestCase):
     def test_a_busy_port_says_what_to_do(self):
         with Server() as server:
             port = server.match.group(2)
-            self.assert_start_fails(run("server", "--port", port, "--l1-size-gb", "0.0625"), port, "--port")
+            self.assert_start_fails(run("server", "--port", port, "--no-http", "--l1-size-gb", "0.0625"), port, "--port")
+
+    def test_a_busy_http_port_says_what_to_do(self):
+        with Server(wait=HTTP) as server:
+            port = server.match.group(1)
+            busy = run("server", "--port", "0", "--http-port", port, "--l1-size-gb", "0.0625")
+            self.assert_start_fails(busy, port, "in use", "choose another --http-port")
+
+    def test_without_http_no_port_is_bound(self):
+        with Server("--no-http") as server:
+            self.assertFalse([line for line in server.lines if "HTTP" in line])
+
+    def test_only_an_http_host_that_others_reach_is_warned_of(self):
+        with Server("--http-host", "0.0.0.0") as server:
+            self.assertTrue([line for line in server.lines if " WARN " in line and "no token" in line])
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write("0123456789abcdef\n")
+            file.flush()
+            with Server("--http-host", "0.0.0.0", "--http-token-file", file.name) as server:
+                self.assertFalse([line for line in server.lines if "no token" in line])
 
     def test_an_l1_larger_than_the_machine_says_what_to_do(self):
-        self.assert_start_fails(run("server", "--port", "0", "--l1-size-gb", "65536"), "--l1-size-gb")
+        self.assert_start_fails(run("server", "--port", "0", "--http-port", "0", "--l1-size-gb", "65536"), "--l1-size-gb")
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ TEST(CommandLine, MistakesAreOneLineAndTwo) {
                                                                 {"a\nb"},
                                                                 {"server", "--prot"},
                                                                 {"server", "--port", "x\ny"},
-                                                                {"server", "--http-port", "80"}}) {
+                                                                {"server", "--otlp-endpoint", "http://c:4317"}}) {
     const Invocation invocation = invoke(args);
     EXPECT_EQ(invocation.action, Invocation::Action::kExit);
     EXPECT_EQ(invocation.exit_code, 2);

@@ -24,6 +24,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -77,6 +78,11 @@ struct ListedObject {
 struct ListCursor {
   std::uint32_t chunk = 0;
   std::uint32_t object = 0;
+};
+
+/// Pool bytes of one model's objects; pinned ones are resident too.
+struct ModelUsage {
+  std::uint64_t resident_bytes = 0, pinned_bytes = 0;
 };
 
 class Cache;
@@ -214,6 +220,8 @@ class Cache {
 
   /// Resident objects of pinned chunks, counted one by one; lets others in while it counts.
   [[nodiscard]] std::uint64_t pinned_objects() const;
+  /// Summed chunk by chunk; lets others in likewise.
+  [[nodiscard]] std::map<std::string, ModelUsage> usage_by_model() const;
 
  private:
   friend class Lease;

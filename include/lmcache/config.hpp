@@ -64,6 +64,7 @@ struct ServerConfig {
   std::string instance_id;          ///< a random UUID4 by the time run_server() sees it
   std::string log_level = "info";   ///< debug, info, warn, error
   std::string log_format = "text";  ///< text, json
+  bool metrics = true;              ///< false: there is no /metrics
   bool request_logging = true;      ///< false: failed requests are counted, not logged
   bool extra_logging = false;  ///< one line of throughput and memory each extra_logging_interval
   std::chrono::milliseconds extra_logging_interval{10'000};

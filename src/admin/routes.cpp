@@ -14,6 +14,7 @@ Router all_routes(const Context& context) {
   add_object_routes(router, context);
   add_checksum_routes(router, context);
   add_log_routes(router);
+  add_metrics_routes(router, context);
   add_quota_routes(router, context.quotas);
   // It describes itself too, so it is written when all routes are known.
   const auto document = std::make_shared<Response>();

@@ -14,6 +14,7 @@ void add_cache_routes(Router& router, const Context& context);
 void add_object_routes(Router& router, const Context& context);
 void add_checksum_routes(Router& router, const Context& context);
 void add_log_routes(Router& router);
+void add_metrics_routes(Router& router, const Context& context);
 /// nullptr: answered with 503.
 void add_quota_routes(Router& router, Quotas* quotas);
 

@@ -207,6 +207,7 @@ FlagGroup observability_flags() {
                    "least level that is logged (to stderr); LMCACHE_LOG_LEVEL sets it too"),
               flag("--log-format", "NAME", choice(&C::log_format, {"text", "json"}),
                    "text for people, json (one object a line) for machines"),
+              toggle_flag("--disable-metrics", "", toggle(&C::metrics, false), "no /metrics"),
               toggle_flag("--disable-logging", "", toggle(&C::request_logging, false),
                           "failed requests are counted but not logged"),
               toggle_flag("--enable-extra-logging", "", toggle(&C::extra_logging, true),

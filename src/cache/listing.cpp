@@ -79,4 +79,16 @@ std::uint64_t Cache::pinned_objects() const {
   return objects;
 }
 
+std::map<std::string, ModelUsage> Cache::usage_by_model() const {
+  std::map<std::string, ModelUsage> usage;
+  std::uint32_t slot = 0;
+  visit_chunks(*impl_, impl_->table, slot, [&](const cache::Chunk& chunk) {
+    ModelUsage& model = usage[impl_->table.keyspaces()[chunk.keyspace].model];
+    model.resident_bytes += chunk.bytes;
+    if (chunk.pins > 0) model.pinned_bytes += chunk.bytes;
+    return true;
+  });
+  return usage;
+}
+
 }  // namespace lmcache

@@ -1,8 +1,11 @@
 #include "engine/engine.hpp"
 
 #include "obs/log.hpp"
+#include "obs/metrics.hpp"
 
 #include <algorithm>
+#include <map>
+#include <string>
 
 namespace lmcache::engine {
 namespace {
@@ -11,6 +14,7 @@ namespace {
 // a re-hash.
 constexpr std::uint64_t kChainBytesMax = 256ull << 20;
 constexpr std::chrono::seconds kMaintenanceInterval{1};
+constexpr std::chrono::seconds kUsageInterval{2};
 
 CacheOptions cache_options(const ServerConfig& config) {
   CacheOptions out;
@@ -73,11 +77,35 @@ void Engine::maintain(Clock::time_point now) {
                      {{"instance", worker->id}});
     }
   }
+  obs::metrics().eviction_ticks.add();
   if (const std::uint64_t freed = cache_.evict_above_watermark(); freed > 0) {
+    obs::metrics().eviction_triggered.add();
+    obs::metrics().evicted_by_watermark_bytes.add(freed);
     obs::log_event(obs::Level::kDebug, "evicted above the watermark", {{"bytes", freed}});
   }
   if (config_.extra_logging && now - throughput_at_ >= config_.extra_logging_interval)
     log_throughput(now);
+  publish(now);
+}
+
+void Engine::publish(Clock::time_point now) {
+  figures_.publish({cache_.stats(), copier_.stats(), instances_.size(), lookups_.size(),
+                    chains_.size(), chains_.bytes()});
+  if (now < usage_due_) return;
+  const Clock::time_point begin = Clock::now();
+  auto& models = obs::metrics().models;
+  std::map<obs::ModelUsage*, ModelUsage> rows;  // several models may share the row "other"
+  for (const auto& [model, bytes] : cache_.usage_by_model()) {
+    ModelUsage& row = rows[&models.row({model})];
+    row.resident_bytes += bytes.resident_bytes;
+    row.pinned_bytes += bytes.pinned_bytes;
+  }
+  models.for_each([&](const auto&, obs::ModelUsage& row) {
+    row.resident_bytes = rows[&row].resident_bytes;  // 0 for a model that has gone
+    row.pinned_bytes = rows[&row].pinned_bytes;
+  });
+  // It looks at every chunk, so that it never takes more than a hundredth of a thread.
+  usage_due_ = now + std::max<Clock::duration>(kUsageInterval, 100 * (Clock::now() - begin));
 }
 
 void Engine::log_throughput(Clock::time_point now) {

@@ -69,6 +69,12 @@ stage_client() { python_tests client build/release/src/app/lmcache; }
 
 stage_admin() { python_tests admin build/release/src/app/lmcache; }
 
+# A package of the server preset, unpacked and run; the unit, the rules and the dashboard by their own tools.
+stage_package() {
+  rm -rf build/package && build server && (cd build/server && cpack -G DEB -B ../package) \
+    && LMCACHE_DEB=$(echo "$PWD"/build/package/*.deb) python_tests package build/release/src/app/lmcache
+}
+
 stage_acceptance() {
   [ -e "$acceptance" ] || { echo "$acceptance is not here: skipped"; return 0; }
   local log=$logs/acceptance-server.log server port="" result
@@ -123,7 +129,7 @@ stage_tsan() {
   "${no_aslr[@]}" env venv="$venv" bash -c "$(declare -f sanitized build python_tests); sanitized tsan"
 }
 
-stages=(deps published_client promtool format release ctest cli client admin acceptance asan fuzz tidy tsan)
+stages=(deps published_client promtool format release ctest cli client admin package acceptance asan fuzz tidy tsan)
 [ "${1:-}" = --list ] && { printf '%s\n' "${stages[@]}"; exit 0; }
 [ $# -gt 0 ] && stages=("$@")
 for stage in "${stages[@]}"; do

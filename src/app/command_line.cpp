@@ -47,6 +47,7 @@ Invocation parse_command_line(const std::vector<std::string>& args,
   }
   const std::vector<std::string> rest(args.begin() + 1, args.end());
   if (asks_for_help(rest)) return prints(server_help());
+  if (rest == std::vector<std::string>{"--print-config"}) return prints(server_toml());
   try {
     return {Invocation::Action::kServe, 0, "", "", parse_server_flags(rest, environment)};
   } catch (const UsageError& error) {

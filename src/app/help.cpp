@@ -63,6 +63,8 @@ std::string server_help() {
       "  --config FILE\n"
       "        TOML file whose keys are flag names without the dashes (port = 5555); unknown keys "
       "are errors\n"
+      "  --print-config\n"
+      "        print such a file, with every setting, its meaning and its default\n"
       "  -h, --help\n";
   for (const FlagGroup& group : server_flags()) {
     out += "\n" + group.title + "\n";

@@ -1,7 +1,9 @@
 #include "app/server_main.hpp"
 
+#include "admin/health.hpp"
 #include "admin/routes.hpp"
 #include "admin/server.hpp"
+#include "app/service_manager.hpp"
 #include "engine/dispatcher.hpp"
 #include "engine/engine.hpp"
 #include "net/server.hpp"
@@ -17,6 +19,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <csignal>
@@ -107,12 +110,28 @@ class Admin {
   admin::HttpServer http_;
 };
 
+/// What `systemctl status` shows.
+std::string status_line(const ServerConfig& config, const net::Server& server,
+                        const engine::Engine& engine) {
+  const engine::Figures figures = engine.figures();
+  const auto percent =
+      100 * figures.cache.used_bytes / std::max<std::uint64_t>(1, figures.cache.total_bytes);
+  return "serving on " +
+         (config.tcp ? config.host + ":" + std::to_string(server.port()) : config.request_socket) +
+         ", L1 of " + std::to_string(figures.cache.total_bytes >> 20) + " MiB " +
+         std::to_string(percent) + "% full, " + std::to_string(figures.workers) + " workers";
+}
+
 /// Says that the server is up, waits for SIGINT or SIGTERM, then drains; a second signal stops at
 /// once. True if everything in flight was answered.
-bool serve_until_signal(net::Server& server, Admin& admin, const ServerConfig& config) {
+bool serve_until_signal(net::Server& server, Admin& admin, const engine::Engine& engine,
+                        const ServerConfig& config) {
   const auto deadline = config.shutdown_timeout;
   boost::asio::io_context signals_context;
   boost::asio::signal_set signals(signals_context, SIGINT, SIGTERM);
+  ServiceManager manager(signals_context,
+                         {[&] { return status_line(config, server, engine); },
+                          [] { return !admin::illness(obs::vitals()).has_value(); }});
   bool drained = false;
   std::thread drainer;
   const auto second = [&](const boost::system::error_code& error, int) {
@@ -123,17 +142,22 @@ bool serve_until_signal(net::Server& server, Admin& admin, const ServerConfig& c
   const auto first = [&](const boost::system::error_code& error, int) {
     if (error) return;
     admin.enter(admin::Phase::kStopping);
+    manager.stopping();
     obs::log_event(Level::kInfo, "stopping: requests in flight are finished",
                    {{"deadline_ms", deadline.count()}});
     drainer = std::thread([&] {
       drained = server.drain(std::chrono::steady_clock::now() + deadline);
-      boost::asio::post(signals_context, [&] { signals.cancel(); });
+      boost::asio::post(signals_context, [&] {
+        signals.cancel();
+        manager.cancel();
+      });
     });
     signals.async_wait(second);
   };
   signals.async_wait(first);
   admin.enter(admin::Phase::kServing);
   announce(config, server, admin.http());  // only now: whoever waits for the line may signal next
+  manager.ready();
   signals_context.run();
   if (drainer.joinable()) drainer.join();
   return drained;
@@ -150,7 +174,7 @@ int run_server(const ServerConfig& config) {
   Admin admin(config, engine, server);
   require(server.start());
   admin.start();
-  const bool drained = serve_until_signal(server, admin, config);
+  const bool drained = serve_until_signal(server, admin, engine, config);
   server.stop();
   log_failures();
   obs::log_event(drained ? Level::kInfo : Level::kWarn,

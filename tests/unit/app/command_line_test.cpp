@@ -63,13 +63,14 @@ TEST(CommandLine, ServerHelpNamesEveryFlagUnderItsGroup) {
 }
 
 TEST(CommandLine, MistakesAreOneLineAndTwo) {
-  for (const auto& args : std::vector<std::vector<std::string>>{{"serve"},
-                                                                {"ping"},
-                                                                {"--verison"},
-                                                                {"a\nb"},
-                                                                {"server", "--prot"},
-                                                                {"server", "--port", "x\ny"},
-                                                                {"server", "--otlp-endpoint", "http://c:4317"}}) {
+  for (const auto& args :
+       std::vector<std::vector<std::string>>{{"serve"},
+                                             {"ping"},
+                                             {"--verison"},
+                                             {"a\nb"},
+                                             {"server", "--prot"},
+                                             {"server", "--port", "x\ny"},
+                                             {"server", "--otlp-endpoint", "http://c:4317"}}) {
     const Invocation invocation = invoke(args);
     EXPECT_EQ(invocation.action, Invocation::Action::kExit);
     EXPECT_EQ(invocation.exit_code, 2);

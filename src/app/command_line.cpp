@@ -1,6 +1,7 @@
 #include "app/cli.hpp"
 #include "app/help.hpp"
 #include "app/suggest.hpp"
+#include "commands/run.hpp"
 #include "obs/clean_text.hpp"
 
 #include <algorithm>
@@ -23,10 +24,9 @@ bool asks_for_help(const std::vector<std::string>& args) {
                      [](const std::string& arg) { return arg == "--help" || arg == "-h"; });
 }
 
-/// Subcommands of the reference's command line tool.
-constexpr std::array<std::string_view, 10> kOtherCommands{
-    "ping",  "describe", "query",       "kvcache", "quota",
-    "bench", "trace",    "coordinator", "tool",    "mock"};
+/// Subcommands of the reference's command line tool that do not exist here.
+constexpr std::array<std::string_view, 6> kOtherCommands{"query",       "bench", "trace",
+                                                         "coordinator", "tool",  "mock"};
 
 }  // namespace
 
@@ -38,12 +38,20 @@ Invocation parse_command_line(const std::vector<std::string>& args,
     return prints("lmcache " + std::string(kVersion) + "\n");
   }
   if (first == "--help" || first == "-h" || first == "help") return prints(main_help());
+  if (commands::is_command(first)) {
+    Invocation invocation{Invocation::Action::kCommand, 0, "", "", {}};
+    invocation.command = args;
+    return invocation;
+  }
   if (first != "server") {
     if (std::find(kOtherCommands.begin(), kOtherCommands.end(), first) != kOtherCommands.end()) {
-      return usage_error("lmcache", first + " is not supported: the only command so far is server");
+      return usage_error(
+          "lmcache",
+          first + " is not supported: that command of the Python package does not exist here");
     }
     return usage_error("lmcache", "unknown command '" + first + "'" +
-                                      did_you_mean(first, {"server", "--help", "--version"}));
+                                      did_you_mean(first, {"server", "ping", "describe", "kvcache",
+                                                           "quota", "--help", "--version"}));
   }
   const std::vector<std::string> rest(args.begin() + 1, args.end());
   if (asks_for_help(rest)) return prints(server_help());

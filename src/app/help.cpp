@@ -49,6 +49,11 @@ std::string cell(std::string_view text) {
 std::string main_help() {
   return "usage: lmcache server [FLAGS]   run the KV-cache daemon\n"
          "       lmcache server --help    its flags\n"
+         "       lmcache ping kvcache     whether a server is alive\n"
+         "       lmcache describe kvcache   the cache, its models and their KV layouts\n"
+         "       lmcache kvcache clear|list   what is cached\n"
+         "       lmcache quota set|get|delete|list   limits per cache_salt\n"
+         "       lmcache COMMAND --help   flags of these\n"
          "       lmcache --version\n"
          "       lmcache --help\n";
 }

@@ -1,6 +1,7 @@
 #include "app/cli.hpp"
 #include "app/host.hpp"
 #include "app/server_main.hpp"
+#include "commands/run.hpp"
 #include "obs/clean_text.hpp"
 #include "obs/log.hpp"
 
@@ -9,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <iostream>
 
 namespace {
 
@@ -46,6 +48,8 @@ int main(int argc, char** argv) {
     std::fputs(invocation.out.c_str(), stdout);
     std::fputs(invocation.err.c_str(), stderr);
     if (invocation.action == app::Invocation::Action::kExit) return invocation.exit_code;
+    if (invocation.action == app::Invocation::Action::kCommand)
+      return commands::run(invocation.command, std::cout, std::cerr);
     return serve(std::move(invocation.config));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "lmcache server: %s\n", obs::clean_text(error.what(), 500).c_str());

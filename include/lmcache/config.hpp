@@ -63,6 +63,7 @@ struct ServerConfig {
   // Observability
   std::string instance_id;          ///< a random UUID4 by the time run_server() sees it
   std::string log_level = "info";   ///< debug, info, warn, error
+  std::string log_file;             ///< where to append the log; empty: stderr
   std::string log_format = "text";  ///< text, json
   bool metrics = true;              ///< false: there is no /metrics
   bool request_logging = true;      ///< false: failed requests are counted, not logged

@@ -37,6 +37,11 @@ class Exposition {
   void family(const MetricInfo& info);
   void sample(Labels labels, double value);
   void sample(Labels labels, std::uint64_t value);
+  /// A family of one sample without labels.
+  void one(const MetricInfo& info, auto value) {
+    family(info);
+    sample({}, value);
+  }
   /// Its own series for every bound, the sum and the count.
   template <const auto& kBounds>
   void histogram(Labels labels, const obs::Histogram<kBounds>& histogram) {

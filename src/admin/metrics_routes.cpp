@@ -24,19 +24,15 @@ void l1(Exposition& out, const Context& context, const CacheStats& stats) {
     out.family(info);
     out.sample({{"backend", "dram"}, kTag}, value);
   };
-  const auto plain = [&](const MetricInfo& info, std::uint64_t value) {
-    out.family(info);
-    out.sample({}, value);
-  };
   of_l1(kL1Usage, stats.used_bytes);
   const double total = static_cast<double>(std::max<std::uint64_t>(stats.total_bytes, 1));
   of_l1(kL1Ratio, static_cast<double>(stats.used_bytes) / total);
   of_l1(kL1Total, stats.total_bytes);
   of_l1(kL1Staging, stats.reserved_bytes);
-  plain(kL1LargestFree, stats.largest_free_bytes);
-  plain(kL1Objects, stats.objects);
-  plain(kL1Chunks, stats.chunks);
-  plain(kL1PinnedChunks, stats.pinned_chunks);
+  out.one(kL1LargestFree, stats.largest_free_bytes);
+  out.one(kL1Objects, stats.objects);
+  out.one(kL1Chunks, stats.chunks);
+  out.one(kL1PinnedChunks, stats.pinned_chunks);
   out.family(kModelBytes);
   obs::metrics().models.for_each([&](const auto& labels, const obs::ModelUsage& row) {
     out.sample({{"model_name", labels[0]}, {"state", "resident"}}, row.resident_bytes.load());
@@ -64,9 +60,9 @@ void l1(Exposition& out, const Context& context, const CacheStats& stats) {
   out.family(kL1EvictedBytes);
   out.sample({{"policy", policy}, {"reason", "watermark"}}, watermark);
   out.sample({{"policy", policy}, {"reason", "allocation"}}, rest);
-  plain(kEvictionTicks, obs::metrics().eviction_ticks.value());
-  plain(kEvictionTriggered, obs::metrics().eviction_triggered.value());
-  plain(kAllocationFailures, stats.allocation_failures);
+  out.one(kEvictionTicks, obs::metrics().eviction_ticks.value());
+  out.one(kEvictionTriggered, obs::metrics().eviction_triggered.value());
+  out.one(kAllocationFailures, stats.allocation_failures);
 }
 
 void transfers(Exposition& out, const copy::CpuCopier::Stats& copies) {
@@ -97,10 +93,8 @@ void transfers(Exposition& out, const copy::CpuCopier::Stats& copies) {
   out.family(kCopiedBytes);
   out.sample({{"direction", "store"}}, copies.stored_bytes);
   out.sample({{"direction", "retrieve"}}, copies.retrieved_bytes);
-  out.family(kCopyQueue);
-  out.sample({}, copies.queued_jobs);
-  out.family(kCopyFailures);
-  out.sample({}, copies.failed_jobs);
+  out.one(kCopyQueue, copies.queued_jobs);
+  out.one(kCopyFailures, copies.failed_jobs);
 }
 
 void lookups(Exposition& out, const engine::Figures& figures) {
@@ -116,14 +110,10 @@ void lookups(Exposition& out, const engine::Figures& figures) {
   by_model(kHitTokens, &obs::LookupCounts::hit_tokens);
   by_model(kHitL1Tokens, &obs::LookupCounts::hit_tokens);
   by_model(kHitL1Keys, &obs::LookupCounts::hit_objects);
-  const auto plain = [&](const MetricInfo& info, std::uint64_t value) {
-    out.family(info);
-    out.sample({}, value);
-  };
-  plain(kPrefetchJobs, 0);
-  plain(kSessions, figures.sessions);
-  plain(kLeasesExpired, counted.leases_expired.value());
-  plain(kLeasesFreed, counted.leases_freed_by_death.value());
+  out.one(kPrefetchJobs, std::uint64_t{0});
+  out.one(kSessions, figures.sessions);
+  out.one(kLeasesExpired, counted.leases_expired.value());
+  out.one(kLeasesFreed, counted.leases_freed_by_death.value());
 }
 
 /// Calls visit(name, counts) for each operation that was asked for.
@@ -159,34 +149,26 @@ void requests(Exposition& out) {
 }
 
 void connections(Exposition& out, const net::NetStats& stats) {
-  const auto plain = [&](const MetricInfo& info, std::uint64_t value) {
-    out.family(info);
-    out.sample({}, value);
-  };
-  plain(kConnections, stats.connections_open);
-  plain(kPaused, stats.connections_paused);
-  plain(kAccepted, stats.connections_accepted);
-  plain(kRefused, stats.connections_refused);
-  plain(kAcceptErrors, stats.accept_errors);
-  plain(kHandshakeTimeouts, stats.handshake_timeouts);
-  plain(kHeartbeatTimeouts, stats.heartbeat_timeouts);
+  out.one(kConnections, stats.connections_open);
+  out.one(kPaused, stats.connections_paused);
+  out.one(kAccepted, stats.connections_accepted);
+  out.one(kRefused, stats.connections_refused);
+  out.one(kAcceptErrors, stats.accept_errors);
+  out.one(kHandshakeTimeouts, stats.handshake_timeouts);
+  out.one(kHeartbeatTimeouts, stats.heartbeat_timeouts);
   out.family(kProtocolErrors);
   for (std::size_t i = 0; i < stats.protocol_errors.size(); ++i)
     out.sample({{"kind", to_string(static_cast<wire::ZmtpError>(i))}}, stats.protocol_errors[i]);
-  plain(kMessages, stats.messages_in);
-  plain(kBytesIn, stats.bytes_in);
-  plain(kBytesOut, stats.bytes_out);
-  plain(kUnsentBytes, stats.unsent_bytes);
+  out.one(kMessages, stats.messages_in);
+  out.one(kBytesIn, stats.bytes_in);
+  out.one(kBytesOut, stats.bytes_out);
+  out.one(kUnsentBytes, stats.unsent_bytes);
 }
 
 void process(Exposition& out, const Context& context, const engine::Figures& figures) {
-  const auto plain = [&](const MetricInfo& info, auto value) {
-    out.family(info);
-    out.sample({}, value);
-  };
-  plain(kWorkers, figures.workers);
-  plain(kChains, figures.chains);
-  plain(kChainBytes, figures.chain_bytes);
+  out.one(kWorkers, figures.workers);
+  out.one(kChains, figures.chains);
+  out.one(kChainBytes, figures.chain_bytes);
   out.family(kLoopSilence);
   for (const obs::Vital& vital : obs::vitals())
     out.sample({{"loop", vital.name}}, std::chrono::duration<double>(vital.silence).count());
@@ -195,12 +177,12 @@ void process(Exposition& out, const Context& context, const engine::Figures& fig
       {{"version", kVersion}, {"commit", kCommit}, {"instance_id", context.config.instance_id}},
       std::uint64_t{1});
   const ProcessStats stats = process_stats();
-  plain(kCpu, stats.cpu_seconds);
-  plain(kResident, stats.resident_bytes);
-  plain(kVirtual, stats.virtual_bytes);
-  plain(kOpenFds, stats.open_fds);
-  plain(kMaxFds, stats.max_fds);
-  plain(kStartTime, stats.start_time);
+  out.one(kCpu, stats.cpu_seconds);
+  out.one(kResident, stats.resident_bytes);
+  out.one(kVirtual, stats.virtual_bytes);
+  out.one(kOpenFds, stats.open_fds);
+  out.one(kMaxFds, stats.max_fds);
+  out.one(kStartTime, stats.start_time);
 }
 
 Response metrics_page(const Context& context) {

@@ -11,14 +11,17 @@
 #include <cstdlib>
 #include <exception>
 #include <iostream>
+#include <stdexcept>
 
 namespace {
 
 using namespace lmcache;
 
 int serve(ServerConfig config) {
-  obs::setup_logging({obs::parse_level(config.log_level).value(),
-                      obs::parse_log_format(config.log_format).value(), config.request_logging});
+  const Status logging = obs::setup_logging({obs::parse_level(config.log_level).value(),
+                                             obs::parse_log_format(config.log_format).value(),
+                                             config.request_logging, config.log_file});
+  if (!logging) throw std::runtime_error(logging.error().text);
   if (config.instance_id.empty()) {
     config.instance_id = to_string(boost::uuids::random_generator()());
   }

@@ -16,7 +16,6 @@
 
 #include <sys/resource.h>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 
 #include <algorithm>
@@ -122,6 +121,19 @@ std::string status_line(const ServerConfig& config, const net::Server& server,
          std::to_string(percent) + "% full, " + std::to_string(figures.workers) + " workers";
 }
 
+/// SIGHUP: whoever rotates the log has moved it away.
+void reopen_log_on(boost::asio::signal_set& hangups) {
+  hangups.async_wait([&hangups](const boost::system::error_code& cancelled, int) {
+    if (cancelled) return;
+    if (const Status opened = obs::reopen_log(); opened) {
+      obs::log_event(Level::kInfo, "log opened anew");
+    } else {
+      obs::log_event(Level::kError, "log not opened anew", {{"reason", opened.error().text}});
+    }
+    reopen_log_on(hangups);
+  });
+}
+
 /// Says that the server is up, waits for SIGINT or SIGTERM, then drains; a second signal stops at
 /// once. True if everything in flight was answered.
 bool serve_until_signal(net::Server& server, Admin& admin, const engine::Engine& engine,
@@ -129,6 +141,8 @@ bool serve_until_signal(net::Server& server, Admin& admin, const engine::Engine&
   const auto deadline = config.shutdown_timeout;
   boost::asio::io_context signals_context;
   boost::asio::signal_set signals(signals_context, SIGINT, SIGTERM);
+  boost::asio::signal_set hangups(signals_context, SIGHUP);
+  reopen_log_on(hangups);
   ServiceManager manager(signals_context,
                          {[&] { return status_line(config, server, engine); },
                           [] { return !admin::illness(obs::vitals()).has_value(); }});
@@ -147,10 +161,7 @@ bool serve_until_signal(net::Server& server, Admin& admin, const engine::Engine&
                    {{"deadline_ms", deadline.count()}});
     drainer = std::thread([&] {
       drained = server.drain(std::chrono::steady_clock::now() + deadline);
-      boost::asio::post(signals_context, [&] {
-        signals.cancel();
-        manager.cancel();
-      });
+      signals_context.stop();
     });
     signals.async_wait(second);
   };

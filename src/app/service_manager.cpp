@@ -72,15 +72,10 @@ void ServiceManager::stopping() {
   notify_service_manager("STOPPING=1\nSTATUS=finishing the requests in flight");
 }
 
-void ServiceManager::cancel() {
-  cancelled_ = true;  // its handler may be on the way already
-  timer_.cancel();
-}
-
 void ServiceManager::beat() {
   timer_.expires_after(interval_);
   timer_.async_wait([this](const boost::system::error_code& cancelled) {
-    if (cancelled || cancelled_) return;
+    if (cancelled) return;
     if (watched_ && source_.well()) notify_service_manager("WATCHDOG=1");
     if (std::string status = source_.status(); status != last_status_) {
       last_status_ = std::move(status);

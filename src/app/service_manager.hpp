@@ -21,7 +21,7 @@ bool notify_service_manager(const std::string& message);
 /// unset.
 [[nodiscard]] std::optional<std::chrono::microseconds> watchdog_interval();
 
-/// Lives on one event loop, from ready() until it is destroyed or the loop ends.
+/// Lives on one event loop, which must have ended when it is destroyed.
 class ServiceManager {
  public:
   struct Source {
@@ -34,8 +34,6 @@ class ServiceManager {
   void ready();
   /// STOPPING=1. Status goes on, and so does the watchdog.
   void stopping();
-  /// Lets the loop end.
-  void cancel();
 
  private:
   void beat();
@@ -44,7 +42,6 @@ class ServiceManager {
   boost::asio::steady_timer timer_;
   std::chrono::microseconds interval_;
   bool watched_;
-  bool cancelled_ = false;
   std::string last_status_;
 };
 

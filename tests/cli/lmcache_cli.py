@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import threading
+import time
 
 BINARY = os.environ["LMCACHE_BINARY"]
 HTTP = re.compile(r"admin HTTP host=\S+ port=(\d+)")
@@ -21,6 +22,15 @@ def clean_environment(**extra):
 def run(*args, **environment):
     """Runs to the end; for what is expected to end by itself."""
     return subprocess.run([BINARY, *args], env=clean_environment(**environment), capture_output=True, text=True, timeout=60)
+
+
+def wait_for_line(path, pattern):
+    """Until the file has a line with the pattern; fails after a minute."""
+    deadline = time.monotonic() + 60
+    while not (os.path.exists(path) and re.search(pattern, open(path).read())):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"no {pattern} in {path}")
+        time.sleep(0.005)  # only paces the polling
 
 
 class Server:

@@ -5,12 +5,13 @@ import os
 import re
 import signal
 import stat
+import subprocess
 import sys
 import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from lmcache_cli import HTTP, READY, Server, run
+from lmcache_cli import BINARY, HTTP, READY, Server, clean_environment, run, wait_for_line
 
 
 class StartStop(unittest.TestCase):
@@ -63,6 +64,35 @@ class StartStop(unittest.TestCase):
                 self.assertTrue(stat.S_ISSOCK(mode))
                 self.assertEqual(stat.S_IMODE(mode), 0o660)
                 self.assertFalse([line for line in server.lines if READY.search(line)])
+
+    def test_a_log_file_is_opened_anew_on_sighup(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path, moved = os.path.join(folder, "log"), os.path.join(folder, "log.1")
+            process = subprocess.Popen(
+                [BINARY, "server", "--port", "0", "--http-port", "0", "--l1-size-gb", "0.0625", "--log-file", path],
+                env=clean_environment(), stderr=subprocess.PIPE, text=True)
+            try:
+                wait_for_line(path, READY.pattern)
+                self.assertEqual(stat.S_IMODE(os.stat(path).st_mode) & 0o137, 0)
+                os.rename(path, moved)
+                process.send_signal(signal.SIGHUP)
+                wait_for_line(path, "log opened anew")
+                process.terminate()
+                self.assertEqual(process.communicate(timeout=60)[1], "")
+                self.assertEqual(process.returncode, 0)
+                with open(path) as new, open(moved) as old:
+                    self.assertTrue(new.read().endswith("stopped\n"))
+                    self.assertNotIn("opened anew", old.read())
+            finally:
+                process.kill()
+
+    def test_sighup_without_a_log_file_changes_nothing(self):
+        with Server() as server:
+            server.process.send_signal(signal.SIGHUP)
+            self.assertEqual(server.stop(), (0, ""))
+
+    def test_a_log_file_that_cannot_be_opened_says_what_to_do(self):
+        self.assert_start_fails(run("server", "--log-file", "/nonexistent/log"), "--log-file", "folder must exist")
 
     def test_config_file(self):
         with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:

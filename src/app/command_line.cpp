@@ -49,9 +49,10 @@ Invocation parse_command_line(const std::vector<std::string>& args,
           "lmcache",
           first + " is not supported: that command of the Python package does not exist here");
     }
-    return usage_error("lmcache", "unknown command '" + first + "'" +
-                                      did_you_mean(first, {"server", "ping", "describe", "kvcache",
-                                                           "quota", "--help", "--version"}));
+    return usage_error("lmcache",
+                       "unknown command '" + first + "'" +
+                           did_you_mean(first, {"server", "ping", "describe", "kvcache", "quota",
+                                                "doctor", "--help", "--version"}));
   }
   const std::vector<std::string> rest(args.begin() + 1, args.end());
   if (asks_for_help(rest)) return prints(server_help());

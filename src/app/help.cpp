@@ -53,6 +53,7 @@ std::string main_help() {
          "       lmcache describe kvcache   the cache, its models and their KV layouts\n"
          "       lmcache kvcache clear|list   what is cached\n"
          "       lmcache quota set|get|delete|list   limits per cache_salt\n"
+         "       lmcache doctor           what is wrong on this machine, and the cure\n"
          "       lmcache COMMAND --help   flags of these\n"
          "       lmcache --version\n"
          "       lmcache --help\n";

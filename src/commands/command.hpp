@@ -1,6 +1,7 @@
 // What every command has. Internal to src/commands.
 #pragma once
 
+#include "commands/doctor.hpp"
 #include "commands/http_client.hpp"
 #include "commands/report.hpp"
 
@@ -25,6 +26,7 @@ struct Target {
 struct Outcome {
   Report report;
   std::string failure = {};  ///< one line for stderr; not empty: exit code 1
+  std::string table = {};    ///< for people, where the report's own table would not read well
 };
 
 [[nodiscard]] Result<Outcome> ping(const Target& target, bool engine);
@@ -38,5 +40,6 @@ struct Outcome {
 [[nodiscard]] Result<Outcome> get_quota(const Target& target, const std::string& salt);
 [[nodiscard]] Result<Outcome> delete_quota(const Target& target, const std::string& salt);
 [[nodiscard]] Result<Outcome> list_quotas(const Target& target);
+[[nodiscard]] Result<Outcome> doctor(const Target& target, const Plan& plan);
 
 }  // namespace lmcache::commands

@@ -3,6 +3,8 @@
 #include "commands/command.hpp"
 #include "obs/clean_text.hpp"
 
+#include <lmcache/version.hpp>
+
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
@@ -15,7 +17,8 @@
 namespace lmcache::commands {
 namespace {
 
-constexpr std::array<std::string_view, 4> kCommands{"ping", "describe", "kvcache", "quota"};
+constexpr std::array<std::string_view, 5> kCommands{"ping", "describe", "kvcache", "quota",
+                                                    "doctor"};
 constexpr const char* kServerUrl = "http://localhost:8080";
 constexpr const char* kEngineUrl = "http://localhost:8000";
 
@@ -29,6 +32,7 @@ struct Given {
   double limit_gb = 0;
   std::uint64_t limit = 1000;
   bool force = false;
+  Plan plan;
 };
 
 using Action = std::function<Result<Outcome>(const Target&)>;
@@ -94,6 +98,16 @@ void declare(CLI::App& app, Given& given, Action& action) {
           [&](const Target& target) { return get_quota(target, given.salt); });
   of_salt("delete", "Take a limit away",
           [&](const Target& target) { return delete_quota(target, given.salt); });
+  CLI::App* check = leaf(&app, "doctor", "What is wrong on this machine, and the cure",
+                         [&](const Target& target) {
+                           given.plan.own_version = kVersion;
+                           return doctor(target, given.plan);
+                         });
+  check->add_option("--l1-size-gb", given.plan.l1_gib, "size L1 is to have")
+      ->check(CLI::Range(0.001, 65536.0));
+  check->add_option("--port", given.plan.request_port, "request port it is to have");
+  check->add_option("--http-port", given.plan.http_port, "admin port it is to have");
+
   leaf(quota, "list", "Show all limits", [](const Target& target) { return list_quotas(target); });
 }
 
@@ -119,8 +133,10 @@ int fail(std::ostream& err, const std::string& name, const std::string& text, in
 }
 
 /// Writes it where it was asked for; false if the file cannot be written.
-bool deliver(const Report& report, const Given& given, std::ostream& out) {
-  const std::string text = given.format == "json" ? report.as_json() : report.as_table();
+bool deliver(const Outcome& outcome, const Given& given, std::ostream& out) {
+  const std::string text = given.format == "json"   ? outcome.report.as_json()
+                           : !outcome.table.empty() ? outcome.table
+                                                    : outcome.report.as_table();
   if (!given.quiet) out << text;
   if (given.output.empty()) return true;
   std::ofstream file(given.output);
@@ -153,7 +169,7 @@ int run(const std::vector<std::string>& args, std::ostream& out, std::ostream& e
   if (!target) return fail(err, name, target.error().text, 2);
   const auto outcome = action(*target);
   if (!outcome) return fail(err, name, outcome.error().text, 1);
-  if (!deliver(outcome->report, given, out))
+  if (!deliver(*outcome, given, out))
     return fail(err, name, "cannot write --output '" + given.output + "'", 1);
   return outcome->failure.empty() ? 0 : fail(err, name, outcome->failure, 1);
 }

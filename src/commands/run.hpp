@@ -1,4 +1,5 @@
-// The commands that ask a running server: ping, describe, kvcache, quota.
+// The commands that ask a running server: ping, describe, kvcache, quota; and doctor,
+// which looks at the machine too.
 #pragma once
 
 #include <ostream>

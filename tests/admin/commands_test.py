@@ -100,6 +100,24 @@ class Commands(AdminCase):
         for args in (("list",), ("get", "a"), ("set", "a b/c", "--limit-gb", "1"), ("delete", "a")):
             self.assertIn("this server keeps no quotas yet", self.fails(1, "quota", *args, *url).stderr)
 
+    def test_doctor(self):
+        ports = ("--port", str(self.server.port), "--http-port", self.server.http.rsplit(":", 1)[1])
+        done = lmcache("doctor", "--url", self.server.http, "--format", "json", "--l1-size-gb", "0.01", *ports)
+        checks = {check["name"]: check for check in json.loads(done.stdout)["metrics"]["checks"]}
+        self.assertEqual(set(checks), {"memory", "memlock", "open_files", "hugepages", "shared_memory", "ipc_namespace", "gpus",
+                                       "numa", "request_port", "http_port", "running_server"})
+        for name in ("request_port", "http_port"):
+            self.assertEqual((checks[name]["status"], "a server answers" in checks[name]["found"]), ("ok", True))
+        self.assertEqual(checks["running_server"]["found"], "version " + self.http().get("/version").json)
+        self.assertEqual(done.returncode, int(any(check["status"] == "FAIL" for check in checks.values())))
+        taken = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(taken.close)
+        port = taken.getsockname()[1]
+        done = self.fails(1, "doctor", "--url", "http://127.0.0.1:1", "--port", str(port), "--l1-size-gb", "65536")
+        self.assertRegex(done.stdout, rf"(?m)^FAIL  request_port +{port} is in use\n +see who has it with .* another --port$")
+        self.assertRegex(done.stdout, r"(?m)^FAIL  memory ")
+        self.assertRegex(done.stderr, r"failed: .*memory.*request_port")
+
     def test_quiet_and_output(self):
         with tempfile.NamedTemporaryFile("r") as file:
             done = lmcache("ping", "kvcache", "--url", self.server.http, "-q", "--format", "json", "--output", file.name)

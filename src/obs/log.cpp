@@ -123,7 +123,7 @@ Status setup_logging(const LogOptions& options, std::ostream* out) {
   std::shared_ptr<FileSink> file;
   if (out == nullptr && !options.file.empty()) {
     file = std::make_shared<FileSink>(options.file);
-    if (const Status opened = file->open(); !opened) return opened;
+    if (Status opened = file->open(); !opened) return opened;
   }
   current() = make_log(options, out, std::move(file));
   return {};

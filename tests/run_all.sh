@@ -6,9 +6,11 @@ cd "$(dirname "$0")/.."
 
 readonly client_version=0.5.6
 readonly venv=${XDG_CACHE_HOME:-$HOME/.cache}/lmcached/client-$client_version
+readonly tools=${XDG_CACHE_HOME:-$HOME/.cache}/lmcached/tools
 readonly logs=$PWD/build/logs
 readonly acceptance=../shared/acceptance/accept.py
 readonly fuzz_seconds=15
+export PATH=$tools/usr/bin:$PATH
 export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:check_initialization_order=1
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
@@ -24,6 +26,18 @@ stage_published_client() {
   "$venv/bin/python" -c "import importlib.metadata as m, lmcache, torch, zmq; assert m.version('lmcache') == '$client_version'" \
     && return 0
   python3 -m venv --clear "$venv" && "$venv/bin/python" -m pip install --quiet "lmcache==$client_version"
+}
+
+# Debian has promtool only in a package that also starts a server, so it is unpacked, not installed.
+stage_promtool() {
+  [ -x "$tools/usr/bin/promtool" ] && return 0
+  local folder
+  folder=$(mktemp -d)
+  mkdir -p "$tools"
+  (cd "$folder" && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb "$tools")
+  local result=$?
+  rm -rf "$folder"
+  return $result
 }
 
 stage_format() {
@@ -53,10 +67,18 @@ stage_cli() { python_tests cli build/release/src/app/lmcache; }
 
 stage_client() { python_tests client build/release/src/app/lmcache; }
 
+stage_admin() { python_tests admin build/release/src/app/lmcache; }
+
+# A package of the server preset, unpacked and run; the unit, the rules and the dashboard by their own tools.
+stage_package() {
+  rm -rf build/package && build server && (cd build/server && cpack -G DEB -B ../package) \
+    && LMCACHE_DEB=$(echo "$PWD"/build/package/*.deb) python_tests package build/release/src/app/lmcache
+}
+
 stage_acceptance() {
   [ -e "$acceptance" ] || { echo "$acceptance is not here: skipped"; return 0; }
   local log=$logs/acceptance-server.log server port="" result
-  build/release/src/app/lmcache server --port 0 --l1-size-gb 2 --eviction-policy LRU 2> "$log" &
+  build/release/src/app/lmcache server --port 0 --http-port 0 --l1-size-gb 2 --eviction-policy LRU 2> "$log" &
   server=$!
   for _ in $(seq 100); do
     port=$(sed -n 's/.*LMCache zmq cache server is running on .*:\([0-9]*\)$/\1/p' "$log")
@@ -107,7 +129,7 @@ stage_tsan() {
   "${no_aslr[@]}" env venv="$venv" bash -c "$(declare -f sanitized build python_tests); sanitized tsan"
 }
 
-stages=(deps published_client format release ctest cli client acceptance asan fuzz tidy tsan)
+stages=(deps published_client promtool format release ctest cli client admin package acceptance asan fuzz tidy tsan)
 [ "${1:-}" = --list ] && { printf '%s\n' "${stages[@]}"; exit 0; }
 [ $# -gt 0 ] && stages=("$@")
 for stage in "${stages[@]}"; do

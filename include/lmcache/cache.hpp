@@ -69,6 +69,7 @@ struct TenantQuota {
 struct CacheStats {
   std::uint64_t total_bytes = 0, used_bytes = 0, free_bytes = 0, largest_free_bytes = 0;
   std::uint64_t objects = 0, chunks = 0, pinned_chunks = 0, reserved_bytes = 0;
+  std::uint64_t reserved_objects = 0;
   std::uint64_t evicted_objects = 0, evicted_bytes = 0, allocation_failures = 0;
   /// Of the evicted: windowed objects that went without their chunk.
   std::uint64_t thinned_objects = 0, thinned_bytes = 0;
@@ -77,6 +78,26 @@ struct CacheStats {
   std::uint64_t evicting_allocations = 0, idle_bytes_then = 0, most_idle_bytes_then = 0;
   /// Chunks that lookups found but could not serve for want of windowed objects at their end.
   std::uint64_t window_lost_chunks = 0;
+};
+
+/// A resident object as a listing shows it.
+struct ListedObject {
+  Keyspace keyspace;
+  ChunkHash hash;
+  std::uint32_t rank = 0;
+  std::uint32_t group = 0;  ///< object group id
+  std::uint64_t bytes = 0;  ///< logical size
+};
+
+/// Where a listing goes on: the object with ordinal `object` of the chunk in slot `chunk`.
+struct ListCursor {
+  std::uint32_t chunk = 0;
+  std::uint32_t object = 0;
+};
+
+/// Pool bytes of one model's objects; pinned ones are resident too.
+struct ModelUsage {
+  std::uint64_t resident_bytes = 0, pinned_bytes = 0;
 };
 
 class Cache;
@@ -223,6 +244,16 @@ class Cache {
 
   /// Bytes of the pool that a cache_salt's objects and stores under way take now; constant time.
   [[nodiscard]] std::uint64_t tenant_bytes(const std::string& salt) const;
+  /// Up to `max` (>= 1) resident objects from `cursor` on, of one model if it is not empty; moves
+  /// the cursor. False: there are no more. What stays resident is listed once; what comes or goes
+  /// meanwhile may or may not be. Lets others in while it searches.
+  bool list(ListCursor& cursor, std::size_t max, const std::string& model,
+            std::vector<ListedObject>& out) const;
+
+  /// Resident objects of pinned chunks, counted one by one; lets others in while it counts.
+  [[nodiscard]] std::uint64_t pinned_objects() const;
+  /// Summed chunk by chunk; lets others in likewise.
+  [[nodiscard]] std::map<std::string, ModelUsage> usage_by_model() const;
 
  private:
   friend class Lease;

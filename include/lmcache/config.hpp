@@ -63,10 +63,22 @@ struct ServerConfig {
   std::uint32_t window_checkpoint_chunks = 1;
   std::map<std::string, TenantQuota> tenant_quotas;  ///< by cache_salt; needs IsolatedLRU
 
+  // Admin HTTP
+  bool http = true;
+  std::string http_host = "127.0.0.1";
+  std::uint16_t http_port = 8080;  ///< 0: any free port, which the log names
+  bool http_tcp = true;            ///< false when only --http-socket was asked for
+  std::string http_socket;         ///< unix socket path, mode 0660; empty: none
+  std::string http_token_file;     ///< its first line is the bearer token; empty: none is asked for
+  std::uint32_t http_max_connections = 256;
+  std::chrono::milliseconds http_timeout{10'000};  ///< for a request to arrive, an answer to leave
+
   // Observability
   std::string instance_id;          ///< a random UUID4 by the time run_server() sees it
   std::string log_level = "info";   ///< debug, info, warn, error
+  std::string log_file;             ///< where to append the log; empty: stderr
   std::string log_format = "text";  ///< text, json
+  bool metrics = true;              ///< false: there is no /metrics
   bool request_logging = true;      ///< false: failed requests are counted, not logged
   bool extra_logging = false;  ///< one line of throughput and memory each extra_logging_interval
   std::chrono::milliseconds extra_logging_interval{10'000};

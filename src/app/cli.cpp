@@ -213,6 +213,9 @@ void check_together(const ServerConfig& config) {
     throw UsageError("--tenant-quotas guarantees more than --l1-size-gb, which is " +
                      number_text(config.l1_size_gb));
   }
+  if (config.http && !config.http_tcp && config.http_socket.empty()) {
+    throw UsageError("--no-http-tcp needs --http-socket; --no-http is for no admin HTTP at all");
+  }
   if (!config.tcp && config.request_socket.empty()) {
     throw UsageError("--no-tcp needs --request-socket, or there is nothing to listen on");
   }

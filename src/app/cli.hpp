@@ -28,12 +28,13 @@ using Environment = std::function<const char*(const char* name)>;
 
 /// What `lmcache ARGS...` is to do.
 struct Invocation {
-  enum class Action { kExit, kServe, kBench } action = Action::kExit;
+  enum class Action { kExit, kServe, kBench, kCommand } action = Action::kExit;
   int exit_code = 0;
-  std::string out;                     ///< for stdout
-  std::string err;                     ///< for stderr
-  ServerConfig config;                 ///< for kServe
-  std::vector<std::string> args = {};  ///< for kBench: what follows
+  std::string out;                        ///< for stdout
+  std::string err;                        ///< for stderr
+  ServerConfig config;                    ///< for kServe
+  std::vector<std::string> args = {};     ///< for kBench: what follows
+  std::vector<std::string> command = {};  ///< for kCommand: its name and arguments
 };
 
 /// `args` is argv without the program's name. Does not throw UsageError: exit_code and err say it.

@@ -1,6 +1,7 @@
 #include "app/cli.hpp"
 #include "app/help.hpp"
 #include "app/suggest.hpp"
+#include "commands/run.hpp"
 #include "obs/clean_text.hpp"
 
 #include <algorithm>
@@ -24,9 +25,9 @@ bool asks_for_help(const std::vector<std::string>& args) {
                      [](const std::string& arg) { return arg == "--help" || arg == "-h"; });
 }
 
-/// Subcommands of the reference's command line tool.
-constexpr std::array<std::string_view, 9> kOtherCommands{
-    "ping", "describe", "query", "kvcache", "quota", "trace", "coordinator", "tool", "mock"};
+/// Subcommands of the reference's command line tool that do not exist here.
+constexpr std::array<std::string_view, 5> kOtherCommands{"query", "trace", "coordinator", "tool",
+                                                         "mock"};
 
 }  // namespace
 
@@ -39,19 +40,28 @@ Invocation parse_command_line(const std::vector<std::string>& args,
   }
   if (first == "--help" || first == "-h" || first == "help") return prints(main_help());
   if (first == "bench")
-    return {Invocation::Action::kBench, 0, "", "", {}, {args.begin() + 1, args.end()}};
+    return {Invocation::Action::kBench, 0, "", "", {}, {args.begin() + 1, args.end()}, {}};
+  if (commands::is_command(first)) {
+    Invocation invocation{Invocation::Action::kCommand, 0, "", "", {}, {}, {}};
+    invocation.command = args;
+    return invocation;
+  }
   if (first != "server") {
     if (std::find(kOtherCommands.begin(), kOtherCommands.end(), first) != kOtherCommands.end()) {
-      return usage_error("lmcache", first + " is not supported: there are server and bench");
+      return usage_error(
+          "lmcache",
+          first + " is not supported: that command of the Python package does not exist here");
     }
     return usage_error("lmcache",
                        "unknown command '" + first + "'" +
-                           did_you_mean(first, {"server", "bench", "--help", "--version"}));
+                           did_you_mean(first, {"server", "bench", "ping", "describe", "kvcache", "quota",
+                                                "doctor", "--help", "--version"}));
   }
   const std::vector<std::string> rest(args.begin() + 1, args.end());
   if (asks_for_help(rest)) return prints(server_help());
+  if (rest == std::vector<std::string>{"--print-config"}) return prints(server_toml());
   try {
-    return {Invocation::Action::kServe, 0, "", "", parse_server_flags(rest, environment), {}};
+    return {Invocation::Action::kServe, 0, "", "", parse_server_flags(rest, environment), {}, {}};
   } catch (const UsageError& error) {
     return usage_error("lmcache server", error.what());
   }

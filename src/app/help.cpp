@@ -50,6 +50,12 @@ std::string main_help() {
   return "usage: lmcache server [FLAGS]   run the KV-cache daemon\n"
          "       lmcache server --help    its flags\n"
          "       lmcache bench trace|eviction [FLAGS]   traces, and eviction policies on them\n"
+         "       lmcache ping kvcache     whether a server is alive\n"
+         "       lmcache describe kvcache   the cache, its models and their KV layouts\n"
+         "       lmcache kvcache clear|list   what is cached\n"
+         "       lmcache quota set|get|delete|list   limits per cache_salt\n"
+         "       lmcache doctor           what is wrong on this machine, and the cure\n"
+         "       lmcache COMMAND --help   flags of these\n"
          "       lmcache --version\n"
          "       lmcache --help\n";
 }
@@ -64,6 +70,8 @@ std::string server_help() {
       "  --config FILE\n"
       "        TOML file whose keys are flag names without the dashes (port = 5555); unknown keys "
       "are errors\n"
+      "  --print-config\n"
+      "        print such a file, with every setting, its meaning and its default\n"
       "  -h, --help\n";
   for (const FlagGroup& group : server_flags()) {
     out += "\n" + group.title + "\n";

@@ -9,6 +9,10 @@ namespace lmcache::app {
 [[nodiscard]] std::string main_help();
 [[nodiscard]] std::string server_help();
 
+/// configs/server.toml and /etc/lmcache/server.toml: every setting, commented out, with its
+/// default.
+[[nodiscard]] std::string server_toml();
+
 /// The tables of docs/SERVER_FLAGS.md, from the flags themselves; a test keeps the file equal to
 /// it.
 [[nodiscard]] std::string server_flags_markdown();

@@ -2,6 +2,7 @@
 #include "app/cli.hpp"
 #include "app/host.hpp"
 #include "app/server_main.hpp"
+#include "commands/run.hpp"
 #include "obs/clean_text.hpp"
 #include "obs/log.hpp"
 
@@ -10,14 +11,18 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <iostream>
+#include <stdexcept>
 
 namespace {
 
 using namespace lmcache;
 
 int serve(ServerConfig config) {
-  obs::setup_logging({obs::parse_level(config.log_level).value(),
-                      obs::parse_log_format(config.log_format).value(), config.request_logging});
+  const Status logging = obs::setup_logging({obs::parse_level(config.log_level).value(),
+                                             obs::parse_log_format(config.log_format).value(),
+                                             config.request_logging, config.log_file});
+  if (!logging) throw std::runtime_error(logging.error().text);
   if (config.instance_id.empty()) {
     config.instance_id = to_string(boost::uuids::random_generator()());
   }
@@ -26,6 +31,13 @@ int serve(ServerConfig config) {
                    "the protocol has no authentication: whoever reaches this address can read and "
                    "change the cache; bind a loopback address or a trusted network",
                    {{"host", config.host}});
+  }
+  if (config.http && config.http_tcp && config.http_token_file.empty() &&
+      !app::is_loopback_host(config.http_host)) {
+    obs::log_event(obs::Level::kWarn,
+                   "the admin HTTP asks for no token: whoever reaches this address can read its "
+                   "state and clear the cache; bind a loopback address or give --http-token-file",
+                   {{"http_host", config.http_host}});
   }
   return app::run_server(config);
 }
@@ -42,6 +54,8 @@ int main(int argc, char** argv) {
     if (invocation.action == app::Invocation::Action::kBench)
       return app::run_bench(invocation.args);
     if (invocation.action == app::Invocation::Action::kExit) return invocation.exit_code;
+    if (invocation.action == app::Invocation::Action::kCommand)
+      return commands::run(invocation.command, std::cout, std::cerr);
     return serve(std::move(invocation.config));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "lmcache server: %s\n", obs::clean_text(error.what(), 500).c_str());

@@ -19,8 +19,13 @@ constexpr std::string_view kOneL1 = "there is one L1, in memory; size it with --
 constexpr std::string_view kGds = "an L1 on NVMe is not part of this server";
 constexpr std::string_view kL2 = "L2 storage does not exist yet";
 constexpr std::string_view kNotifier = "completions are signalled here, not polled for";
-constexpr std::string_view kHttp = "the HTTP interface does not exist yet";
-constexpr std::string_view kMetrics = "metrics do not exist yet";
+constexpr std::string_view kObservability =
+    "give --disable-metrics and --disable-logging for what they say";
+constexpr std::string_view kPrometheusPort =
+    "metrics are at /metrics on --http-port, as in the Python server";
+constexpr std::string_view kSampling = "nothing is sampled, every event is counted";
+constexpr std::string_view kOtlp =
+    "metrics are pulled from /metrics; an OpenTelemetry collector's prometheus receiver does that";
 constexpr std::string_view kTracing = "OpenTelemetry export does not exist yet";
 constexpr std::string_view kEventBus = "there is no event bus";
 constexpr std::string_view kHashLog = "logging lookup hashes to files is not part of this server";
@@ -61,16 +66,13 @@ const std::vector<RefusedFlag>& refused_flags() {
       {{"--l2-prefetch-max-in-flight"}, "8", kL2},
       {{"--l2-adapter"}, "none", kL2},
       {{"--periodic-notifier-interval-ms"}, "5", kNotifier},
-      {{"--http-host"}, "127.0.0.1", kHttp},
-      {{"--http-port"}, "8080", kHttp},
-      {{"--disable-observability"}, "off", kMetrics},
-      {{"--disable-metrics"}, "off", kMetrics},
+      {{"--disable-observability"}, "off", kObservability},
       {{"--disable-grpc-metrics"}, "off", kGrpc},
       {{"--enable-tracing"}, "off", kTracing},
-      {{"--otlp-endpoint"}, "none", kTracing},
+      {{"--otlp-endpoint"}, "none", kOtlp},
       {{"--event-bus-queue-size"}, "10000", kEventBus},
-      {{"--prometheus-port"}, "9090", kMetrics},
-      {{"--metrics-sample-rate"}, "0.01", kMetrics},
+      {{"--prometheus-port"}, "9090", kPrometheusPort, "9090"},
+      {{"--metrics-sample-rate"}, "0.01", kSampling},
       {{"--lookup-hash-log-dir"}, "\"\"", kHashLog, ""},
       {{"--lookup-hash-log-rotation-interval"}, "21600", kHashLog},
       {{"--lookup-hash-log-rotation-max-size"}, "104857600", kHashLog},

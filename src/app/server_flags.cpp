@@ -232,15 +232,43 @@ FlagGroup cache_flags() {
           }};
 }
 
+FlagGroup http_flags() {
+  return {
+      "Admin HTTP",
+      {
+          flag("--http-host", "HOST", short_text(&C::http_host, 255, false),
+               "address to bind; without a token whoever reaches it can clear the cache, so a "
+               "host that is not loopback is warned of"),
+          flag("--http-port", "N", whole_number(&C::http_port, std::uint16_t{0}),
+               "TCP port to bind; 0 takes a free one, which the log names"),
+          flag("--http-socket", "PATH", short_text(&C::http_socket, 107, true),
+               "also serve on this unix socket, mode 0660"),
+          toggle_flag("--no-http-tcp", "", toggle(&C::http_tcp, false),
+                      "serve on the unix socket only"),
+          toggle_flag("--no-http", "", toggle(&C::http, false), "no admin HTTP at all"),
+          flag("--http-token-file", "PATH", short_text(&C::http_token_file, 4096, true),
+               "file whose first line is the bearer token that requests must carry; health "
+               "and readiness are answered without"),
+          flag("--http-max-connections", "N", whole_number(&C::http_max_connections, 1u, 100'000u),
+               "connections at one time; beyond it the one that has waited longest for a "
+               "request is closed"),
+          flag("--http-timeout-seconds", "S", seconds(&C::http_timeout, 0.1, 3600),
+               "time a request has to arrive whole, and an answer to be taken"),
+      }};
+}
+
 FlagGroup observability_flags() {
   return {"Observability",
           {
               flag("--instance-id", "ID", short_text(&C::instance_id, 128, true),
                    "name of this server in the log; empty: a random UUID"),
               flag("--log-level", "NAME", choice(&C::log_level, {"debug", "info", "warn", "error"}),
-                   "least level that is logged (to stderr); LMCACHE_LOG_LEVEL sets it too"),
+                   "least level that is logged; LMCACHE_LOG_LEVEL sets it too"),
               flag("--log-format", "NAME", choice(&C::log_format, {"text", "json"}),
                    "text for people, json (one object a line) for machines"),
+              flag("--log-file", "PATH", short_text(&C::log_file, 4096, true),
+                   "append the log to this file, opened anew on SIGHUP; empty: stderr"),
+              toggle_flag("--disable-metrics", "", toggle(&C::metrics, false), "no /metrics"),
               toggle_flag("--disable-logging", "", toggle(&C::request_logging, false),
                           "failed requests are counted but not logged"),
               toggle_flag("--enable-extra-logging", "", toggle(&C::extra_logging, true),
@@ -255,7 +283,8 @@ FlagGroup observability_flags() {
 const std::vector<FlagGroup>& server_flags() {
   static const std::vector<FlagGroup> groups{socket_flags(), request_flags(),
                                              cache_flags(),  gpu_flags(),
-                                             limit_flags(),  observability_flags()};
+                                             limit_flags(),  http_flags(),
+                                             observability_flags()};
   return groups;
 }
 

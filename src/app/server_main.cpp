@@ -1,5 +1,9 @@
 #include "app/server_main.hpp"
 
+#include "admin/health.hpp"
+#include "admin/routes.hpp"
+#include "admin/server.hpp"
+#include "app/service_manager.hpp"
 #include "engine/dispatcher.hpp"
 #include "engine/engine.hpp"
 #include "net/server.hpp"
@@ -12,9 +16,10 @@
 
 #include <sys/resource.h>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 
+#include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <csignal>
 #include <stdexcept>
@@ -50,7 +55,8 @@ pool::Arena map_l1(const ServerConfig& config) {
   return std::move(*arena);
 }
 
-void announce(const ServerConfig& config, const net::Server& server) {
+void announce(const ServerConfig& config, const net::Server& server,
+              const admin::HttpServer& http) {
   obs::log_event(Level::kInfo, "lmcache server starts",
                  {{"version", kVersion},
                   {"instance_id", config.instance_id},
@@ -59,6 +65,10 @@ void announce(const ServerConfig& config, const net::Server& server) {
                   {"chunk_size", config.chunk_size}});
   if (!config.request_socket.empty())
     obs::log_event(Level::kInfo, "listening on a unix socket", {{"path", config.request_socket}});
+  if (http.port() != 0)
+    obs::log_event(Level::kInfo, "admin HTTP", {{"host", config.http_host}, {"port", http.port()}});
+  if (config.http && !config.http_socket.empty())
+    obs::log_event(Level::kInfo, "admin HTTP on a unix socket", {{"path", config.http_socket}});
   // Scripts written for the Python server wait for this very line.
   if (config.tcp) {
     obs::log_event(Level::kInfo, "LMCache zmq cache server is running on " + config.host + ":" +
@@ -75,12 +85,68 @@ void log_failures() {
   }
 }
 
+/// The admin server of a running daemon, with what its routes look at.
+class Admin {
+ public:
+  Admin(const ServerConfig& config, engine::Engine& engine, const net::Server& server)
+      : context_{config, engine, server, phase_},
+        http_(options(config), admin::all_routes(context_)) {}
+
+  void start() {
+    if (context_.config.http) require(http_.start());
+  }
+  void enter(admin::Phase phase) noexcept { phase_ = phase; }
+  [[nodiscard]] const admin::HttpServer& http() const noexcept { return http_; }
+
+ private:
+  static admin::HttpOptions options(const ServerConfig& config) {
+    auto options = admin::HttpOptions::from(config);
+    if (!options) throw std::runtime_error(options.error().text);
+    return std::move(*options);
+  }
+
+  std::atomic<admin::Phase> phase_{admin::Phase::kStarting};
+  admin::Context context_;
+  admin::HttpServer http_;
+};
+
+/// What `systemctl status` shows.
+std::string status_line(const ServerConfig& config, const net::Server& server,
+                        const engine::Engine& engine) {
+  const engine::Figures figures = engine.figures();
+  const auto percent =
+      100 * figures.cache.used_bytes / std::max<std::uint64_t>(1, figures.cache.total_bytes);
+  return "serving on " +
+         (config.tcp ? config.host + ":" + std::to_string(server.port()) : config.request_socket) +
+         ", L1 of " + std::to_string(figures.cache.total_bytes >> 20) + " MiB " +
+         std::to_string(percent) + "% full, " + std::to_string(figures.workers) + " workers";
+}
+
+/// SIGHUP: whoever rotates the log has moved it away.
+void reopen_log_on(boost::asio::signal_set& hangups) {
+  hangups.async_wait([&hangups](const boost::system::error_code& cancelled, int) {
+    if (cancelled) return;
+    if (const Status opened = obs::reopen_log(); opened) {
+      obs::log_event(Level::kInfo, "log opened anew");
+    } else {
+      obs::log_event(Level::kError, "log not opened anew", {{"reason", opened.error().text}});
+    }
+    reopen_log_on(hangups);
+  });
+}
+
 /// Says that the server is up, waits for SIGINT or SIGTERM, then drains; a second signal stops at
 /// once. True if everything in flight was answered.
-bool serve_until_signal(net::Server& server, const ServerConfig& config) {
+bool serve_until_signal(net::Server& server, Admin& admin, const engine::Engine& engine,
+                        const ServerConfig& config) {
   const auto deadline = config.shutdown_timeout;
   boost::asio::io_context signals_context;
   boost::asio::signal_set signals(signals_context, SIGINT, SIGTERM);
+  boost::asio::signal_set hangups(signals_context, SIGHUP);
+  reopen_log_on(hangups);
+  ServiceManager manager(signals_context,
+                         {[&] { return status_line(config, server, engine); },
+                          [] { return !admin::illness(obs::vitals()).has_value(); }});
   bool drained = false;
   std::thread drainer;
   const auto second = [&](const boost::system::error_code& error, int) {
@@ -90,16 +156,20 @@ bool serve_until_signal(net::Server& server, const ServerConfig& config) {
   };
   const auto first = [&](const boost::system::error_code& error, int) {
     if (error) return;
+    admin.enter(admin::Phase::kStopping);
+    manager.stopping();
     obs::log_event(Level::kInfo, "stopping: requests in flight are finished",
                    {{"deadline_ms", deadline.count()}});
     drainer = std::thread([&] {
       drained = server.drain(std::chrono::steady_clock::now() + deadline);
-      boost::asio::post(signals_context, [&] { signals.cancel(); });
+      signals_context.stop();
     });
     signals.async_wait(second);
   };
   signals.async_wait(first);
-  announce(config, server);  // only now: whoever waits for the line may send a signal next
+  admin.enter(admin::Phase::kServing);
+  announce(config, server, admin.http());  // only now: whoever waits for the line may signal next
+  manager.ready();
   signals_context.run();
   if (drainer.joinable()) drainer.join();
   return drained;
@@ -113,8 +183,10 @@ int run_server(const ServerConfig& config) {
   engine::Engine engine(config, arena.memory());
   engine::Dispatcher dispatcher(engine);
   net::Server server(net::NetOptions::from(config), dispatcher);
+  Admin admin(config, engine, server);
   require(server.start());
-  const bool drained = serve_until_signal(server, config);
+  admin.start();
+  const bool drained = serve_until_signal(server, admin, engine, config);
   server.stop();
   log_failures();
   obs::log_event(drained ? Level::kInfo : Level::kWarn,

@@ -250,6 +250,7 @@ bool ChunkTable::publish(ChunkId id, std::uint32_t rank, LayoutId layout, std::u
     chunk.window_bytes += bytes;
   }
   settle(id);
+  --reserved_objects_;
   ++objects_;
   return true;
 }
@@ -292,6 +293,7 @@ std::byte* ChunkTable::allocate(std::uint64_t bytes, TenantId tenant) {
   reserved_bytes_ += bytes;
   tenants.change_used(tenant, static_cast<std::int64_t>(bytes));
   tenants.change_busy(tenant, static_cast<std::int64_t>(bytes));
+  ++reserved_objects_;
   return base_ + *offset;
 }
 
@@ -299,6 +301,7 @@ void ChunkTable::give_back(std::byte* memory, std::uint64_t bytes, TenantId tena
   reserved_bytes_ -= bytes;
   keyspaces_.tenants().change_busy(tenant, -static_cast<std::int64_t>(bytes));
   keyspaces_.tenants().change_used(tenant, -static_cast<std::int64_t>(bytes));
+  --reserved_objects_;
   allocator_.free(static_cast<std::uint64_t>(memory - base_), bytes);
 }
 
@@ -459,6 +462,7 @@ CacheStats ChunkTable::stats() const noexcept {
   stats.objects = objects_;
   stats.chunks = index_.size();
   stats.pinned_chunks = pinned_chunks_;
+  stats.reserved_objects = reserved_objects_;
   stats.reserved_bytes = reserved_bytes_;
   stats.evicted_objects = evicted_objects_;
   stats.evicted_bytes = evicted_bytes_;

@@ -96,6 +96,9 @@ class ChunkTable {
   /// Whether it is the end of the latest store of a sequence.
   void set_end(ChunkId id, bool is_end);
 
+  /// Ids are below this; those of freed chunks have Place::kFree.
+  [[nodiscard]] ChunkId end() const noexcept { return chunk_ids_.end(); }
+
   // Objects
   [[nodiscard]] const Shard* shard(ChunkId id, std::uint32_t rank, LayoutId layout) const noexcept;
   [[nodiscard]] std::byte* object(const Shard& shard, std::uint32_t group) noexcept;
@@ -173,7 +176,7 @@ class ChunkTable {
 
   // used = bytes of chunks + reserved_bytes_; objects_ counts bits of Shard::present.
   std::uint64_t reserved_bytes_ = 0;
-  std::uint64_t objects_ = 0, pinned_chunks_ = 0;
+  std::uint64_t objects_ = 0, reserved_objects_ = 0, pinned_chunks_ = 0;
   std::uint64_t evicted_objects_ = 0, evicted_bytes_ = 0;
   std::uint64_t thinned_objects_ = 0, thinned_bytes_ = 0;
   std::uint64_t evicting_allocations_ = 0, idle_bytes_then_ = 0, most_idle_bytes_then_ = 0;

@@ -24,6 +24,9 @@ class Keyspaces {
   explicit Keyspaces(bool isolated = false) : tenants_(isolated) {}
   [[nodiscard]] KeyspaceId find(const Keyspace& keyspace) const;  ///< kNoId: nobody holds it
   [[nodiscard]] KeyspaceId acquire(const Keyspace& keyspace);     ///< adds a reference
+  [[nodiscard]] const Keyspace& operator[](KeyspaceId id) const noexcept {
+    return slots_[id]->first;
+  }
   void add_reference(KeyspaceId id) noexcept { ++slots_[id]->second.references; }
   void release(KeyspaceId id);
   [[nodiscard]] std::size_t size() const noexcept { return by_name_.size(); }

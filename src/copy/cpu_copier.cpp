@@ -2,11 +2,15 @@
 
 #include "copy/guarded.hpp"
 #include "copy/pieces.hpp"
+#include "obs/pulse.hpp"
+
+#include <pthread.h>
 
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -36,7 +40,7 @@ struct CpuCopier::Impl {
   explicit Impl(unsigned threads) {
     install_bus_guard();
     workers.reserve(threads);
-    for (unsigned i = 0; i < threads; ++i) workers.emplace_back([this] { work(); });
+    for (unsigned i = 0; i < threads; ++i) workers.emplace_back([this, i] { work(i); });
   }
 
   ~Impl() {
@@ -58,10 +62,14 @@ struct CpuCopier::Impl {
     wake.notify_one();
   }
 
-  void work() {
+  void work(unsigned index) {
+    pthread_setname_np(pthread_self(), "lmcache-copy");
+    obs::Pulse pulse("copy thread " + std::to_string(index));
     std::unique_lock lock(mutex);
     for (;;) {
-      wake.wait(lock, [this] { return stopping || !ring.empty(); });
+      pulse.beat();
+      if (!wake.wait_for(lock, obs::Pulse::kInterval, [this] { return stopping || !ring.empty(); }))
+        continue;
       if (ring.empty()) return;
       const std::shared_ptr<ActiveJob> active = std::move(ring.front());
       ring.pop_front();

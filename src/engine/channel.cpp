@@ -11,6 +11,7 @@ namespace lmcache::engine {
 void Channel::push(const wire::Operation& operation, Arrival arrival) {
   {
     const std::lock_guard lock(mutex_);
+    arrival.responder.queued();
     queue_.push_back({&operation, std::move(arrival)});
     if (scheduled_) return;
     scheduled_ = true;
@@ -94,6 +95,7 @@ void Channel::start(const std::shared_ptr<Request>& request, const Ordering::Tur
     request->discard();
     return;
   }
+  request->begin();
   guarded([&] { request->run([held = std::move(token)]() mutable { held.reset(); }); });
 }
 

@@ -2,8 +2,11 @@
 
 #include "gpu/gpu_cpus.hpp"
 #include "obs/log.hpp"
+#include "obs/metrics.hpp"
 
 #include <algorithm>
+#include <map>
+#include <string>
 
 namespace lmcache::engine {
 namespace {
@@ -12,6 +15,7 @@ namespace {
 // a re-hash.
 constexpr std::uint64_t kChainBytesMax = 256ull << 20;
 constexpr std::chrono::seconds kMaintenanceInterval{1};
+constexpr std::chrono::seconds kUsageInterval{2};
 
 // L1 is registered with CUDA in parts of this size; no object straddles two.
 constexpr std::uint64_t kPoolPartBytes = 4ull << 30;
@@ -62,7 +66,7 @@ Engine::Engine(const ServerConfig& config, std::span<std::byte> memory)
       devices_(device_options(config), pinned_pool_),
       chains_(config.chunk_size, kChainBytesMax),
       threads_(request_threads(config)),
-      maintenance_(threads_),
+      maintenance_(threads_.context()),
       throughput_at_(Clock::now()),
       copier_(std::max(1u, config.max_gpu_workers)) {
   // Without a GPU memory is taken when it is first used.
@@ -72,7 +76,6 @@ Engine::Engine(const ServerConfig& config, std::span<std::byte> memory)
 
 Engine::~Engine() {
   threads_.stop();
-  threads_.join();
   devices_.stop();  // before anything its callbacks use goes
 }
 
@@ -86,6 +89,7 @@ void Engine::schedule_maintenance() {
 }
 
 void Engine::maintain(Clock::time_point now) {
+  housekeeping_.beat();
   const std::size_t lapsed = lookups_.expire(now - config_.l1_read_ttl, now - config_.session_ttl);
   if (lapsed > 0) {
     obs::log_event(obs::Level::kWarn, "leases lapsed without being used or released",
@@ -101,11 +105,35 @@ void Engine::maintain(Clock::time_point now) {
                      {{"instance", worker->id}});
     }
   }
+  obs::metrics().eviction_ticks.add();
   if (const std::uint64_t freed = cache_.evict_above_watermark(); freed > 0) {
+    obs::metrics().eviction_triggered.add();
+    obs::metrics().evicted_by_watermark_bytes.add(freed);
     obs::log_event(obs::Level::kDebug, "evicted above the watermark", {{"bytes", freed}});
   }
   if (config_.extra_logging && now - throughput_at_ >= config_.extra_logging_interval)
     log_throughput(now);
+  publish(now);
+}
+
+void Engine::publish(Clock::time_point now) {
+  figures_.publish({cache_.stats(), copier_.stats(), instances_.size(), lookups_.size(),
+                    chains_.size(), chains_.bytes()});
+  if (now < usage_due_) return;
+  const Clock::time_point begin = Clock::now();
+  auto& models = obs::metrics().models;
+  std::map<obs::ModelUsage*, ModelUsage> rows;  // several models may share the row "other"
+  for (const auto& [model, bytes] : cache_.usage_by_model()) {
+    ModelUsage& row = rows[&models.row({model})];
+    row.resident_bytes += bytes.resident_bytes;
+    row.pinned_bytes += bytes.pinned_bytes;
+  }
+  models.for_each([&](const auto&, obs::ModelUsage& row) {
+    row.resident_bytes = rows[&row].resident_bytes;  // 0 for a model that has gone
+    row.pinned_bytes = rows[&row].pinned_bytes;
+  });
+  // It looks at every chunk, so that it never takes more than a hundredth of a thread.
+  usage_due_ = now + std::max<Clock::duration>(kUsageInterval, 100 * (Clock::now() - begin));
 }
 
 void Engine::log_throughput(Clock::time_point now) {

@@ -4,17 +4,20 @@
 
 #include "copy/cpu_copier.hpp"
 #include "copy/segment.hpp"
+#include "engine/figures.hpp"
 #include "engine/instances.hpp"
 #include "engine/lookups.hpp"
+#include "engine/request_threads.hpp"
 #include "engine/token_chain.hpp"
 #include "gpu/devices.hpp"
 #include "gpu/pinned_pool.hpp"
+#include "obs/pulse.hpp"
+#include "obs/seqlock.hpp"
 
 #include <lmcache/cache.hpp>
 #include <lmcache/config.hpp>
 
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/thread_pool.hpp>
 
 #include <memory>
 
@@ -39,7 +42,10 @@ class Engine {
   [[nodiscard]] Lookups& lookups() noexcept { return lookups_; }
   [[nodiscard]] TokenChains& chains() noexcept { return chains_; }
   /// Request threads: decoding, hashing, planning. Nothing submitted here may wait for anything.
-  [[nodiscard]] boost::asio::thread_pool& threads() noexcept { return threads_; }
+  [[nodiscard]] boost::asio::io_context& threads() noexcept { return threads_.context(); }
+
+  /// As of the last round of housekeeping; takes no lock.
+  [[nodiscard]] Figures figures() const noexcept { return figures_.read(); }
 
   /// One round of housekeeping: lapsed leases and sessions, silent workers, background eviction.
   void maintain(Clock::time_point now);
@@ -47,6 +53,7 @@ class Engine {
  private:
   void schedule_maintenance();
   void log_throughput(Clock::time_point now);
+  void publish(Clock::time_point now);
 
   const ServerConfig config_;
   Cache cache_;
@@ -56,10 +63,13 @@ class Engine {
   Instances instances_;
   Lookups lookups_;
   TokenChains chains_;
-  boost::asio::thread_pool threads_;
+  obs::Pulse housekeeping_{"housekeeping"};  // beaten by maintain()
+  RequestThreads threads_;
   boost::asio::steady_timer maintenance_;
   Clock::time_point throughput_at_;  // of the last throughput line; maintenance only
   copy::CpuCopier::Stats throughput_;
+  Clock::time_point usage_due_;  // of the next count by model; maintenance only
+  obs::Seqlock<Figures> figures_;
   copy::CpuCopier copier_;  // last: its threads end before anything they call goes
 };
 

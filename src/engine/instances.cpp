@@ -130,6 +130,16 @@ std::vector<InstancePtr> Instances::reap(Clock::time_point silent_before,
   return gone;
 }
 
+std::vector<InstancePtr> Instances::all() const {
+  std::vector<InstancePtr> out;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, entry] : entries_) out.push_back(entry.instance);
+  }
+  std::ranges::sort(out, {}, [](const InstancePtr& instance) { return instance->id; });
+  return out;
+}
+
 std::size_t Instances::size() const {
   const std::lock_guard lock(mutex_);
   return entries_.size();

@@ -72,6 +72,8 @@ class Instances {
   /// Workers silent for too long; returned to be destroyed outside of any lock.
   [[nodiscard]] std::vector<InstancePtr> reap(Clock::time_point silent_before,
                                               Clock::time_point never_pinged_before);
+  /// Every registered worker, by id.
+  [[nodiscard]] std::vector<InstancePtr> all() const;
   [[nodiscard]] std::size_t size() const;
 
   static constexpr std::size_t kUnknownPingsPerPeer = 4096;

@@ -1,5 +1,7 @@
 #include "engine/lookups.hpp"
 
+#include "obs/metrics.hpp"
+
 #include <algorithm>
 
 namespace lmcache::engine {
@@ -24,6 +26,11 @@ struct Lookups::Record {
   std::vector<std::uint32_t> ranks_done;  // [chunk] ranks with no read left
 
   [[nodiscard]] std::uint32_t hit() const { return static_cast<std::uint32_t>(hashes.size()); }
+  [[nodiscard]] bool holds_any() const {
+    for (std::uint32_t chunk = 0; chunk < hit(); ++chunk)
+      if (lease.holds(chunk)) return true;
+    return false;
+  }
   [[nodiscard]] bool same_request(const std::string& id, const Keyspace& ks) const {
     return request_id == id && keyspace == ks;
   }
@@ -87,6 +94,9 @@ void Lookups::close(net::PeerId peer) {
     peers_.erase(found);
     std::erase_if(scheduler_of_, [peer](const auto& entry) { return entry.second == peer; });
   }
+  const auto held =
+      std::ranges::count_if(gone, [](const Record& record) { return record.holds_any(); });
+  obs::metrics().leases_freed_by_death.add(static_cast<std::uint64_t>(held));
 }
 
 void Lookups::erase(Records::iterator record) {
@@ -245,6 +255,7 @@ std::size_t Lookups::expire(Clock::time_point lease_before, Clock::time_point re
       record = next;
     }
   }
+  obs::metrics().leases_expired.add(lapsed);
   return lapsed;
 }
 

@@ -1,6 +1,7 @@
 #include "engine/prefix_requests.hpp"
 
 #include "engine/engine.hpp"
+#include "obs/metrics.hpp"
 
 #include <boost/asio/steady_timer.hpp>
 
@@ -29,6 +30,7 @@ class Lookup final : public AnsweredRequest {
     // turn.
     const auto layouts = engine_.instances().layouts(key_.keyspace.model, key_.keyspace.world_size);
     Lease lease = engine_.cache().lookup(key_.keyspace, chain_->hashes(), layouts);
+    count(layouts, lease.chunks());
     const auto hit = chain_->hashes().first(lease.chunks());
     engine_.lookups().put(peer_, key_.request_id, key_.keyspace, hit, std::move(lease),
                           key_.num_kv_readers, Clock::now());
@@ -37,6 +39,24 @@ class Lookup final : public AnsweredRequest {
   }
 
  private:
+  void count(std::span<const LayoutPtr> layouts, std::uint32_t hit) const {
+    auto& row = obs::metrics().lookups.row({key_.keyspace.model, key_.keyspace.salt});
+    const std::uint64_t chunk = engine_.config().chunk_size;
+    row.lookups.add();
+    row.requested_tokens.add(chain_->hashes().size() * chunk);
+    row.hit_tokens.add(hit * chunk);
+    if (layouts.empty()) return;
+    // One object per rank, chunk and group; of a windowed group those at the end.
+    std::uint64_t objects = 0;
+    for (const ObjectLayout::Group& group : layouts.front()->groups) {
+      if (group.auxiliary) continue;
+      objects += group.window_chunks < 0
+                     ? hit
+                     : std::min(hit, static_cast<std::uint32_t>(group.window_chunks));
+    }
+    row.hit_objects.add(objects * key_.keyspace.world_size);
+  }
+
   wire::Key key_;  // its tokens have moved into chain_
   std::optional<ChainBuilder> chain_;
 };
@@ -80,6 +100,8 @@ class Wait final : public AnsweredRequest, public std::enable_shared_from_this<W
       responder_.integer(engine_.lookups().collect(peer_, request_.request_id, Clock::now()));
     finished();
   }
+
+  void begin() override {}  // it may be being answered; all its time is waiting
 
   void discard() override {
     if (claim()) responder_.discard();

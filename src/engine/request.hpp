@@ -28,6 +28,8 @@ class Request {
   /// The request's turn. Sends the one reply, and calls `finished` exactly once, now or later, from
   /// any thread.
   virtual void run(std::function<void()> finished) = 0;
+  /// The request's turn has come; called right before run().
+  virtual void begin() = 0;
   /// The connection has gone before the request's turn.
   virtual void discard() = 0;
 };
@@ -45,6 +47,7 @@ class AnsweredRequest : public Request {
   /// Takes the responder; the message stays the caller's, whose views may still point into it.
   AnsweredRequest(Engine& engine, Arrival& arrival)
       : engine_(engine), peer_(arrival.peer), responder_(std::move(arrival.responder)) {}
+  void begin() override { responder_.begun(); }
   void discard() override { responder_.discard(); }
 
  protected:

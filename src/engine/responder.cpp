@@ -1,6 +1,7 @@
 #include "engine/responder.hpp"
 
 #include "obs/counters.hpp"
+#include "obs/metrics.hpp"
 #include "wire/msgpack_writer.hpp"
 
 namespace lmcache::engine {
@@ -17,7 +18,31 @@ Responder::~Responder() {
   if (open_) fail({Cause::kInternal, "the request was dropped unanswered"});
 }
 
+void Responder::queued() noexcept {
+  open_->queued_at = std::chrono::steady_clock::now();
+}
+
+void Responder::begun() noexcept {
+  if (open_) open_->begun_at = std::chrono::steady_clock::now();
+}
+
+void Responder::count() const noexcept {
+  const auto number = open_->operation ? static_cast<std::size_t>(open_->operation->op) : 0;
+  auto& counts = obs::metrics().operations[number];
+  counts.answered.add();
+  if (open_->queued_at == Time{}) return;
+  const auto seconds = [](Time from, Time to) {
+    return std::chrono::duration<double>(to - from).count();
+  };
+  // What never had its turn (malformed, or tired of waiting) was all queue.
+  const Time now = std::chrono::steady_clock::now();
+  const Time begun_at = open_->begun_at == Time{} ? now : open_->begun_at;
+  counts.queue.observe(seconds(open_->queued_at, begun_at));
+  counts.work.observe(seconds(begun_at, now));
+}
+
 void Responder::send(wire::Bytes operation_frame) {
+  count();
   std::vector<wire::Bytes> frames;
   frames.reserve(2);
   frames.push_back(std::move(open_->uid));
@@ -27,6 +52,7 @@ void Responder::send(wire::Bytes operation_frame) {
 }
 
 void Responder::send(wire::Bytes operation_frame, wire::Bytes payload) {
+  count();
   std::vector<wire::Bytes> frames;
   frames.reserve(3);
   frames.push_back(std::move(open_->uid));

@@ -8,6 +8,7 @@
 
 #include <lmcache/status.hpp>
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -23,6 +24,11 @@ class Responder {
   Responder& operator=(Responder&&) = delete;
   ~Responder();
 
+  /// The request goes to a queue; from now on its times are measured.
+  void queued() noexcept;
+  /// Its turn has come.
+  void begun() noexcept;
+
   void none();
   void boolean(bool value);
   void integer(std::int64_t value);
@@ -37,14 +43,18 @@ class Responder {
   void discard() noexcept { open_.reset(); }
 
  private:
+  /// The answer is on its way: counts it and its times.
+  void count() const noexcept;
   void send(wire::Bytes operation_frame);
   void send(wire::Bytes operation_frame, wire::Bytes payload);
 
+  using Time = std::chrono::steady_clock::time_point;
   struct Open {
     net::ReplySlot slot;
     wire::Bytes uid, operation_frame;
     const wire::Operation* operation;
     std::shared_ptr<const std::string> peer_name;
+    Time queued_at{}, begun_at{};  // zero: not yet, or answered on the spot
   };
   std::unique_ptr<Open> open_;  // gone once answered
 };

@@ -2,6 +2,7 @@
 
 #include "copy/plan.hpp"
 #include "engine/engine.hpp"
+#include "engine/transfer_meter.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -142,6 +143,7 @@ class Transfer : public AnsweredRequest {
   Result<ChunkRange> range_;
   std::optional<ChainBuilder> chain_;
   InstancePtr worker_;
+  TransferMeter meter_;
   std::function<void()> finished_;
 };
 
@@ -161,6 +163,7 @@ class Store final : public Transfer<wire::StoreRequest>,
     if (ticket_.objects().empty()) return end({});
     if (worker_->memory) return store_from_gpu();
     auto job = plan(copy::Direction::kStore, ticket_.objects(), 0);
+    meter_.store_submitted(ticket_.objects());
     job.done = [self = shared_from_this()](const Status& status) { self->copied(status); };
     engine_.copier().submit(std::move(job));
   }
@@ -199,6 +202,7 @@ class Store final : public Transfer<wire::StoreRequest>,
 
   // Published before the reply is sent: a lookup that starts after the reply sees it.
   void copied(const Status& status) {
+    meter_.store_ended(status.has_value(), keyspace(), *worker_);
     if (status) {
       engine_.cache().commit(std::move(ticket_));
     } else {
@@ -244,6 +248,7 @@ class Retrieve final : public Transfer<wire::RetrieveRequest>,
  private:
   void copy() {
     auto job = plan(copy::Direction::kRetrieve, pins_.objects(), request_.skip_first_n_tokens);
+    meter_.retrieve_submitted(pins_.objects());
     job.done = [self = shared_from_this()](const Status& status) { self->copied(status); };
     engine_.copier().submit(std::move(job));
   }
@@ -270,6 +275,7 @@ class Retrieve final : public Transfer<wire::RetrieveRequest>,
   }
 
   void copied(const Status& status) {
+    meter_.retrieve_ended(status.has_value(), keyspace(), *worker_, range_->count());
     pins_ = ReadPins{};
     end(status);
   }

@@ -59,7 +59,7 @@ std::string to_text(const Address& address) {
   return out;
 }
 
-Result<std::vector<Address>> resolve(const std::string& host) {
+Result<std::vector<Address>> resolve(const std::string& host, const EndpointFlags& flags) {
   std::vector<std::string> names{host};
   if (host == "localhost") names = {"127.0.0.1", "::1"};
   if (host.empty() || host == "*") names = {"0.0.0.0", "::"};
@@ -71,8 +71,9 @@ Result<std::vector<Address>> resolve(const std::string& host) {
     hints.ai_flags = AI_PASSIVE;
     addrinfo* list = nullptr;
     if (const int code = getaddrinfo(name.c_str(), nullptr, &hints, &list); code != 0) {
-      return failure("cannot resolve host '" + name + "'", gai_strerror(code),
-                     "give --host an address of this machine, or a name that stands for one");
+      return failure(
+          "cannot resolve host '" + name + "'", gai_strerror(code),
+          "give " + flags.host + " an address of this machine, or a name that stands for one");
     }
     const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner{list, &freeaddrinfo};
     for (const addrinfo* i = list; i != nullptr; i = i->ai_next) {
@@ -104,17 +105,17 @@ ListeningSocket try_listen(const Address& address) {
   return out;
 }
 
-Error tcp_failure(const Address& address, int error) {
+Error tcp_failure(const Address& address, int error, const EndpointFlags& flags) {
   const std::string port = std::to_string(address.port());
   std::string why = std::strerror(error), cure;
   if (error == EADDRINUSE) {
     why = "the port is in use";
-    cure =
-        "see who has it with `ss -ltnp 'sport = :" + port + "'`, stop it or choose another --port";
+    cure = "see who has it with `ss -ltnp 'sport = :" + port + "'`, stop it or choose another " +
+           flags.port;
   } else if (error == EACCES) {
-    cure = "ports below 1024 need privileges, choose another --port";
+    cure = "ports below 1024 need privileges, choose another " + flags.port;
   } else if (address_missing(error)) {
-    cure = "--host must be an address of this machine, see `ip address`";
+    cure = flags.host + " must be an address of this machine, see `ip address`";
   }
   return failure("cannot listen on " + to_text(address), why, cure);
 }
@@ -176,8 +177,9 @@ ListeningSocket::~ListeningSocket() {
   }
 }
 
-Result<TcpListeners> listen_tcp(const std::string& host, std::uint16_t port) {
-  auto addresses = resolve(host);
+Result<TcpListeners> listen_tcp(const std::string& host, std::uint16_t port,
+                                const EndpointFlags& flags) {
+  auto addresses = resolve(host, flags);
   if (!addresses) return addresses.error();
   // A free port of the first address may be taken on the second: another one then.
   const int tries = port == 0 ? 16 : 1;
@@ -189,17 +191,17 @@ Result<TcpListeners> listen_tcp(const std::string& host, std::uint16_t port) {
     if (error == 0) return out;
     if (error != EADDRINUSE) break;
   }
-  return tcp_failure(failed, error);
+  return tcp_failure(failed, error, flags);
 }
 
-Result<ListeningSocket> listen_unix(const std::string& path) {
+Result<ListeningSocket> listen_unix(const std::string& path, const EndpointFlags& flags) {
   const std::string what = "cannot listen on unix socket '" + path + "'";
   sockaddr_un name{};
   name.sun_family = AF_UNIX;
   if (path.empty() || path.size() >= sizeof name.sun_path) {
     return failure(what,
                    "the path must have 1 to " + std::to_string(sizeof name.sun_path - 1) + " bytes",
-                   "choose a shorter --request-socket");
+                   "choose a shorter " + flags.path);
   }
   std::memcpy(name.sun_path, path.c_str(), path.size());
 
@@ -207,11 +209,11 @@ Result<ListeningSocket> listen_unix(const std::string& path) {
   if (::lstat(path.c_str(), &found) == 0) {
     if (!S_ISSOCK(found.st_mode)) {
       return failure(what, "a file that is no socket is there",
-                     "remove it or choose another --request-socket");
+                     "remove it or choose another " + flags.path);
     }
     if (unix_socket_alive(name)) {
       return failure(what, "another server answers on it",
-                     "stop that one or choose another --request-socket");
+                     "stop that one or choose another " + flags.path);
     }
     ::unlink(path.c_str());
   }
@@ -221,7 +223,7 @@ Result<ListeningSocket> listen_unix(const std::string& path) {
     const int error = errno;
     return failure(what, std::strerror(error),
                    error == ENOENT || error == EACCES || error == EROFS
-                       ? "the directory of --request-socket must exist and be writable"
+                       ? "the directory of " + flags.path + " must exist and be writable"
                        : "");
   }
   if (::lstat(path.c_str(), &found) == 0) {

@@ -1,5 +1,5 @@
 // Opens listening sockets, with errors a person can act on. Plain POSIX, blocking name resolution:
-// start-up only. Internal to src/net.
+// start-up only.
 #pragma once
 
 #include <lmcache/status.hpp>
@@ -12,6 +12,11 @@
 #include <vector>
 
 namespace lmcache::net {
+
+/// The flags that chose an address, for the cure an error names.
+struct EndpointFlags {
+  std::string host = "--host", port = "--port", path = "--request-socket";
+};
 
 /// A listening, non-blocking socket. Closes it, and removes the unix socket's file if that is still
 /// the one it made.
@@ -28,7 +33,7 @@ class ListeningSocket {
   [[nodiscard]] int release_fd() noexcept { return std::exchange(fd_, -1); }
 
  private:
-  friend Result<ListeningSocket> listen_unix(const std::string& path);
+  friend Result<ListeningSocket> listen_unix(const std::string& path, const EndpointFlags& flags);
 
   int fd_ = -1;
   int family_ = 0;
@@ -44,11 +49,13 @@ struct TcpListeners {
 
 /// Binds every address `host` stands for ("localhost": 127.0.0.1, and ::1 where the machine has it;
 /// "*" or "": all interfaces). Port 0: a free one.
-[[nodiscard]] Result<TcpListeners> listen_tcp(const std::string& host, std::uint16_t port);
+[[nodiscard]] Result<TcpListeners> listen_tcp(const std::string& host, std::uint16_t port,
+                                              const EndpointFlags& flags = {});
 
 /// Mode 0660. A socket file on which nobody answers is replaced; anything else at `path` is an
 /// error.
-[[nodiscard]] Result<ListeningSocket> listen_unix(const std::string& path);
+[[nodiscard]] Result<ListeningSocket> listen_unix(const std::string& path,
+                                                  const EndpointFlags& flags = {});
 
 /// "tcp 127.0.0.1:51234", "tcp [::1]:51234" or "unix": the peer of a connected socket.
 [[nodiscard]] std::string peer_name(int fd);

@@ -1,9 +1,11 @@
 #include "net/io_thread.hpp"
 
 #include "net/session.hpp"
+#include "obs/pulse.hpp"
 
 #include <pthread.h>
 
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -16,7 +18,9 @@ IoThread::~IoThread() = default;
 void IoThread::start() {
   thread_ = std::thread{[this] {
     pthread_setname_np(pthread_self(), "lmcache-io");
-    context_.run();
+    static std::atomic<unsigned> next{0};
+    obs::Pulse pulse("I/O thread " + std::to_string(next++));
+    obs::run_beating(context_, pulse);
   }};
 }
 

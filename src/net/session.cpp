@@ -1,5 +1,7 @@
 #include "net/session.hpp"
 
+#include "obs/metrics.hpp"
+
 #include <boost/asio/error.hpp>
 
 #include <array>
@@ -74,6 +76,7 @@ void Session::deliver(std::vector<wire::Bytes> frames) {
   }
   const std::lock_guard lock{mutex_};
   if (closed_) return;
+  if (queued_.empty()) queued_at_ = Heartbeat::Clock::now();
   queued_.push_back(std::move(frames));
   post_wake();
 }
@@ -102,14 +105,19 @@ void Session::post_wake() {
 
 void Session::woken() {
   std::vector<std::vector<wire::Bytes>> replies;
+  Heartbeat::Clock::time_point queued_at;
   {
     const std::lock_guard lock{mutex_};
     wake_posted_ = false;
     replies.swap(queued_);
+    queued_at = queued_at_;
   }
   if (state_ == State::kLingering || state_ == State::kClosed) return;
   for (auto& frames : replies) writer_.message(std::move(frames));
   pump();
+  if (replies.empty()) return;
+  const std::chrono::duration<double> took = Heartbeat::Clock::now() - queued_at;
+  obs::metrics().reply.observe(took.count());
 }
 
 // ---- The pump ----

@@ -121,6 +121,7 @@ class Session final : public ReplySlot::Target,
 
   std::mutex mutex_;  ///< guards the three below; under it only the loop's post() is called
   std::vector<std::vector<wire::Bytes>> queued_;
+  Heartbeat::Clock::time_point queued_at_;  ///< since when the first of them waits
   bool wake_posted_ = false;
   bool closed_ = false;  ///< nothing may be posted any more
 };

@@ -23,7 +23,7 @@ struct FailureCount {
   Cause cause;
   std::uint64_t count;
 };
-/// All failures so far, sorted by operation and cause.
+/// All failures so far, sorted by operation and cause. Takes no lock that counting needs.
 [[nodiscard]] std::vector<FailureCount> failure_counts();
 
 }  // namespace lmcache::obs

@@ -1,11 +1,13 @@
 #include "obs/log.hpp"
 
 #include "obs/clean_text.hpp"
+#include "obs/file_sink.hpp"
 
 #include <spdlog/logger.h>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/ostream_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -31,13 +33,14 @@ const LevelName& names_of(Level level) {
 struct Log {
   LogOptions options;
   std::shared_ptr<spdlog::logger> logger;
+  std::shared_ptr<FileSink> file;  ///< nullptr: stderr
 };
 
-Log make_log(const LogOptions& options, std::ostream* out) {
-  spdlog::sink_ptr sink;
+Log make_log(const LogOptions& options, std::ostream* out, std::shared_ptr<FileSink> file) {
+  spdlog::sink_ptr sink = file;
   if (out != nullptr) {
     sink = std::make_shared<spdlog::sinks::ostream_sink_mt>(*out, true);
-  } else {
+  } else if (!sink) {
     sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
   }
   // spdlog adds the time; the rest of the line is ours, because its JSON would not be escaped.
@@ -47,11 +50,11 @@ Log make_log(const LogOptions& options, std::ostream* out) {
       std::make_unique<spdlog::pattern_formatter>(pattern, spdlog::pattern_time_type::utc, "\n"));
   auto logger = std::make_shared<spdlog::logger>("lmcache", std::move(sink));
   logger->set_level(names_of(options.level).spdlog);
-  return {options, std::move(logger)};
+  return {options, std::move(logger), std::move(file)};
 }
 
 Log& current() {
-  static Log log = make_log({}, nullptr);
+  static Log log = make_log({}, nullptr, nullptr);
   return log;
 }
 
@@ -116,12 +119,31 @@ std::optional<LogFormat> parse_log_format(std::string_view name) noexcept {
   return std::nullopt;
 }
 
-void setup_logging(const LogOptions& options, std::ostream* out) {
-  current() = make_log(options, out);
+Status setup_logging(const LogOptions& options, std::ostream* out) {
+  std::shared_ptr<FileSink> file;
+  if (out == nullptr && !options.file.empty()) {
+    file = std::make_shared<FileSink>(options.file);
+    if (Status opened = file->open(); !opened) return opened;
+  }
+  current() = make_log(options, out, std::move(file));
+  return {};
+}
+
+Status reopen_log() {
+  const Log& log = current();
+  return log.file ? log.file->open() : Status{};
+}
+
+void set_log_level(Level level) noexcept {
+  current().logger->set_level(names_of(level).spdlog);  // atomic, unlike the rest
 }
 
 LogOptions log_options() noexcept {
-  return current().options;
+  const Log& log = current();
+  LogOptions options = log.options;
+  const auto* row = std::ranges::find(kLevels, log.logger->level(), &LevelName::spdlog);
+  options.level = static_cast<Level>(row - kLevels.begin());
+  return options;
 }
 
 void log_event(Level level, std::string_view message, std::initializer_list<Field> fields) {

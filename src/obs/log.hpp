@@ -1,5 +1,5 @@
-// One line per event on stderr, for people (text) or machines (json). Any thread; a line is never
-// torn.
+// One line per event on stderr or in a file, for people (text) or machines (json). Any thread; a
+// line is never torn.
 //
 //   text  2026-11-25T02:11:00.123Z INFO  listening host=localhost port=5555
 //   json
@@ -9,11 +9,14 @@
 // salts or prompt content.
 #pragma once
 
+#include <lmcache/status.hpp>
+
 #include <concepts>
 #include <cstdint>
 #include <initializer_list>
 #include <optional>
 #include <ostream>
+#include <string>
 #include <string_view>
 #include <variant>
 
@@ -30,13 +33,22 @@ struct LogOptions {
   Level level = Level::kInfo;  ///< events below it are dropped
   LogFormat format = LogFormat::kText;
   bool failed_requests = true;  ///< false: request_failed() counts but does not log
+  std::string file = {};        ///< where to append; empty: stderr
 };
 
 /// Sets where and how events are written. Before the first call: info, text, stderr. Not while
-/// other threads log. `out` must outlive the last event (or the next call); nullptr is stderr.
-void setup_logging(const LogOptions& options, std::ostream* out = nullptr);
+/// other threads log. `out` must outlive the last event (or the next call); nullptr is the options'
+/// file. An error (the file cannot be opened) changes nothing.
+Status setup_logging(const LogOptions& options, std::ostream* out = nullptr);
 
-/// What setup_logging() was given last.
+/// Opens the log file anew, as after it was moved away; nothing without one. On an error events go
+/// where they went. Any thread.
+[[nodiscard]] Status reopen_log();
+
+/// Changes the least level that is written. Any thread.
+void set_log_level(Level level) noexcept;
+
+/// What setup_logging() was given last, with the level of now.
 [[nodiscard]] LogOptions log_options() noexcept;
 
 /// A key of ours (snake_case, not "ts", "level" or "msg") and a value. Texts are views: valid for

@@ -70,7 +70,7 @@ class Bench:
 
     def server_command(self, l1_gib, port=0):
         return [os.path.join(self.options.build, "src", "app", "lmcache"), "server", "--host",
-                "127.0.0.1", "--port", str(port), "--l1-size-gb", str(l1_gib),
+                "127.0.0.1", "--port", str(port), "--http-port", "0", "--l1-size-gb", str(l1_gib),
                 "--eviction-policy", "LRU"]
 
     def server(self, l1_gib):

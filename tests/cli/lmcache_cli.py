@@ -5,8 +5,10 @@ import re
 import signal
 import subprocess
 import threading
+import time
 
 BINARY = os.environ["LMCACHE_BINARY"]
+HTTP = re.compile(r"admin HTTP host=\S+ port=(\d+)")
 READY = re.compile(r"LMCache zmq cache server is running on (.*):(\d+)")
 
 
@@ -22,11 +24,20 @@ def run(*args, **environment):
     return subprocess.run([BINARY, *args], env=clean_environment(**environment), capture_output=True, text=True, timeout=60)
 
 
+def wait_for_line(path, pattern):
+    """Until the file has a line with the pattern; fails after a minute."""
+    deadline = time.monotonic() + 60
+    while not (os.path.exists(path) and re.search(pattern, open(path).read())):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"no {pattern} in {path}")
+        time.sleep(0.005)  # only paces the polling
+
+
 class Server:
     """A running server on a free port, stopped with SIGTERM when the block ends."""
 
     def __init__(self, *args, wait=READY, **environment):
-        self.args = ["server", "--port", "0", "--l1-size-gb", "0.0625", *args]
+        self.args = ["server", "--port", "0", "--http-port", "0", "--l1-size-gb", "0.0625", *args]
         self.environment = clean_environment(**environment)
         self.wait = wait
         self.lines = []

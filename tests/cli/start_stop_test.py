@@ -5,12 +5,13 @@ import os
 import re
 import signal
 import stat
+import subprocess
 import sys
 import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from lmcache_cli import READY, Server, run
+from lmcache_cli import BINARY, HTTP, READY, Server, clean_environment, run, wait_for_line
 
 
 class StartStop(unittest.TestCase):
@@ -64,6 +65,35 @@ class StartStop(unittest.TestCase):
                 self.assertEqual(stat.S_IMODE(mode), 0o660)
                 self.assertFalse([line for line in server.lines if READY.search(line)])
 
+    def test_a_log_file_is_opened_anew_on_sighup(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path, moved = os.path.join(folder, "log"), os.path.join(folder, "log.1")
+            process = subprocess.Popen(
+                [BINARY, "server", "--port", "0", "--http-port", "0", "--l1-size-gb", "0.0625", "--log-file", path],
+                env=clean_environment(), stderr=subprocess.PIPE, text=True)
+            try:
+                wait_for_line(path, READY.pattern)
+                self.assertEqual(stat.S_IMODE(os.stat(path).st_mode) & 0o137, 0)
+                os.rename(path, moved)
+                process.send_signal(signal.SIGHUP)
+                wait_for_line(path, "log opened anew")
+                process.terminate()
+                self.assertEqual(process.communicate(timeout=60)[1], "")
+                self.assertEqual(process.returncode, 0)
+                with open(path) as new, open(moved) as old:
+                    self.assertTrue(new.read().endswith("stopped\n"))
+                    self.assertNotIn("opened anew", old.read())
+            finally:
+                process.kill()
+
+    def test_sighup_without_a_log_file_changes_nothing(self):
+        with Server() as server:
+            server.process.send_signal(signal.SIGHUP)
+            self.assertEqual(server.stop(), (0, ""))
+
+    def test_a_log_file_that_cannot_be_opened_says_what_to_do(self):
+        self.assert_start_fails(run("server", "--log-file", "/nonexistent/log"), "--log-file", "folder must exist")
+
     def test_config_file(self):
         with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
             file.write('host = "127.0.0.1"\nlog-format = "json"\n')
@@ -74,10 +104,29 @@ class StartStop(unittest.TestCase):
     def test_a_busy_port_says_what_to_do(self):
         with Server() as server:
             port = server.match.group(2)
-            self.assert_start_fails(run("server", "--port", port, "--l1-size-gb", "0.0625"), port, "--port")
+            self.assert_start_fails(run("server", "--port", port, "--no-http", "--l1-size-gb", "0.0625"), port, "--port")
+
+    def test_a_busy_http_port_says_what_to_do(self):
+        with Server(wait=HTTP) as server:
+            port = server.match.group(1)
+            busy = run("server", "--port", "0", "--http-port", port, "--l1-size-gb", "0.0625")
+            self.assert_start_fails(busy, port, "in use", "choose another --http-port")
+
+    def test_without_http_no_port_is_bound(self):
+        with Server("--no-http") as server:
+            self.assertFalse([line for line in server.lines if "HTTP" in line])
+
+    def test_only_an_http_host_that_others_reach_is_warned_of(self):
+        with Server("--http-host", "0.0.0.0") as server:
+            self.assertTrue([line for line in server.lines if " WARN " in line and "no token" in line])
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write("0123456789abcdef\n")
+            file.flush()
+            with Server("--http-host", "0.0.0.0", "--http-token-file", file.name) as server:
+                self.assertFalse([line for line in server.lines if "no token" in line])
 
     def test_an_l1_larger_than_the_machine_says_what_to_do(self):
-        self.assert_start_fails(run("server", "--port", "0", "--l1-size-gb", "65536"), "--l1-size-gb")
+        self.assert_start_fails(run("server", "--port", "0", "--http-port", "0", "--l1-size-gb", "65536"), "--l1-size-gb")
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ class Usage(unittest.TestCase):
             ["--l2-adapter", '{"type": "fs"}', "--l2-adapter", "{}"],
             ["--isolated-ipc"],
             ["--no-isolated-ipc"],
-            ["--http-port", "8080"],
+            ["--otlp-endpoint", "http://c:4317"],
             ["--enable-gc-monitor"],
             ["--l1-use-hugepages"],
             ["-q"],

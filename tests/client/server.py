@@ -14,6 +14,7 @@ import zmq
 BINARY = os.environ.get("LMCACHE_SERVER_BINARY") or os.environ.get("LMCACHE_BINARY")
 if not BINARY:
     raise RuntimeError("LMCACHE_SERVER_BINARY must name the daemon's binary")
+HTTP = re.compile(r"admin HTTP host=\S+ port=(\d+)")
 READY = re.compile(r"LMCache zmq cache server is running on .*:(\d+)")
 PATIENCE = 120  # seconds until a test gives up on something that must happen; nothing waits that long when all is well
 
@@ -36,10 +37,12 @@ class Server:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("LMCACHE_")}
         with os.fdopen(handle, "w") as log:
             self.process = subprocess.Popen(
-                [BINARY, "server", "--port", str(port), *flags], stdout=log, stderr=log, env=environment
+                [BINARY, "server", "--port", str(port), "--http-port", "0", *flags], stdout=log, stderr=log, env=environment
             )
         self.port = int(eventually(self._ready, "the server says where it listens").group(1))
         self.url = f"tcp://localhost:{self.port}"
+        http = HTTP.search(self.log())  # logged before the line that says it is ready
+        self.http = f"http://127.0.0.1:{http.group(1)}" if http else None
 
     def _ready(self):
         if self.process.poll() is not None:

@@ -63,13 +63,14 @@ TEST(CommandLine, ServerHelpNamesEveryFlagUnderItsGroup) {
 }
 
 TEST(CommandLine, MistakesAreOneLineAndTwo) {
-  for (const auto& args : std::vector<std::vector<std::string>>{{"serve"},
-                                                                {"ping"},
-                                                                {"--verison"},
-                                                                {"a\nb"},
-                                                                {"server", "--prot"},
-                                                                {"server", "--port", "x\ny"},
-                                                                {"server", "--http-port", "80"}}) {
+  for (const auto& args :
+       std::vector<std::vector<std::string>>{{"serve"},
+                                             {"query"},
+                                             {"--verison"},
+                                             {"a\nb"},
+                                             {"server", "--prot"},
+                                             {"server", "--port", "x\ny"},
+                                             {"server", "--otlp-endpoint", "http://c:4317"}}) {
     const Invocation invocation = invoke(args);
     EXPECT_EQ(invocation.action, Invocation::Action::kExit);
     EXPECT_EQ(invocation.exit_code, 2);
@@ -86,7 +87,13 @@ TEST(CommandLine, UnknownCommandsGetASuggestion) {
 }
 
 TEST(CommandLine, OtherCommandsOfTheReferenceAreNamedAsMissing) {
-  EXPECT_THAT(invoke({"kvcache", "clear"}).err, StartsWith("lmcache: kvcache is not supported: "));
+  EXPECT_THAT(invoke({"trace", "info"}).err, StartsWith("lmcache: trace is not supported: "));
+}
+
+TEST(CommandLine, CommandsThatAskAServerAreHandedOn) {
+  const Invocation invocation = invoke({"kvcache", "clear", "--force"});
+  EXPECT_EQ(invocation.action, Invocation::Action::kCommand);
+  EXPECT_THAT(invocation.command, testing::ElementsAre("kvcache", "clear", "--force"));
 }
 
 }  // namespace

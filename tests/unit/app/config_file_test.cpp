@@ -101,8 +101,22 @@ TEST_F(ConfigFileTest, AFileThatCannotBeReadIsAnError) {
   EXPECT_THAT(complaint({"--config", testing::TempDir()}), StartsWith("--config: "));
 }
 
-TEST_F(ConfigFileTest, TheShippedExampleHoldsTheDefaults) {
+TEST_F(ConfigFileTest, TheShippedFileChangesNothing) {
   EXPECT_EQ(parse({"--config", LMCACHE_SOURCE_DIR "/configs/server.toml"}), ServerConfig{});
+}
+
+TEST_F(ConfigFileTest, TheShippedFileHasEverySettingAndItsDefaultsAreTrue) {
+  std::ifstream shipped(LMCACHE_SOURCE_DIR "/configs/server.toml");
+  std::string text, named;
+  for (std::string line; std::getline(shipped, line);) {
+    const bool setting = line.size() > 1 && line[0] == '#' && line[1] != ' ';
+    if (setting) text += line.substr(1) + "\n";
+    if (line.starts_with("#")) named += line + "\n";
+  }
+  EXPECT_EQ(parse({"--config", file(text)}), ServerConfig{});
+  for (const FlagGroup& group : server_flags())
+    for (const ServerFlag& flag : group.flags)
+      EXPECT_THAT(named, HasSubstr(flag.name.substr(2) + " = "));
 }
 
 }  // namespace

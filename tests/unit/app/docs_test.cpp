@@ -24,5 +24,15 @@ TEST(FlagDocs, TablesEqualTheFlags) {
   }
 }
 
+TEST(FlagDocs, TheConfigFileIsTheProgramsOwn) {
+  std::ifstream file(LMCACHE_SOURCE_DIR "/configs/server.toml");
+  std::stringstream text;
+  text << file.rdbuf();
+  if (text.str() == server_toml()) return;
+  const std::string updated = testing::TempDir() + "server.toml";
+  std::ofstream(updated) << server_toml();
+  FAIL() << "configs/server.toml does not match the flags; what it must be is in " << updated;
+}
+
 }  // namespace
 }  // namespace lmcache::app

@@ -150,7 +150,7 @@ TEST(RefusedFlags, AreAcceptedWithTheValueThatAsksForNothing) {
     EXPECT_EQ(complaint({name}), name + " needs a value");
     ++accepted;
   }
-  EXPECT_EQ(accepted, 6);
+  EXPECT_EQ(accepted, 7);
 }
 
 TEST(RefusedFlags, JsonValuesAndListsDoNotConfuse) {

@@ -1,0 +1,64 @@
+// Writes the Prometheus text format.
+#pragma once
+
+#include "obs/metrics.hpp"
+
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace lmcache::admin {
+
+enum class MetricKind : std::uint8_t { kCounter, kGauge, kHistogram };
+[[nodiscard]] std::string_view to_string(MetricKind kind) noexcept;
+
+/// One family. `labels` is for people: what tells its series apart.
+struct MetricInfo {
+  std::string_view name;
+  MetricKind kind;
+  std::string_view unit;
+  std::string_view labels;
+  std::string_view help;
+  bool of_reference = false;  ///< the reference has it under this name with this meaning
+};
+
+/// A label's name and value; the value may be anything.
+struct Label {
+  std::string_view name;
+  std::string_view value;
+};
+using Labels = std::initializer_list<Label>;
+
+class Exposition {
+ public:
+  /// The samples that follow belong to this family. Each family once.
+  void family(const MetricInfo& info);
+  void sample(Labels labels, double value);
+  void sample(Labels labels, std::uint64_t value);
+  /// A family of one sample without labels.
+  void one(const MetricInfo& info, auto value) {
+    family(info);
+    sample({}, value);
+  }
+  /// Its own series for every bound, the sum and the count.
+  template <const auto& kBounds>
+  void histogram(Labels labels, const obs::Histogram<kBounds>& histogram) {
+    std::uint64_t counts[obs::Histogram<kBounds>::kBuckets];
+    for (std::size_t i = 0; i < std::size(counts); ++i) counts[i] = histogram.bucket(i);
+    buckets(labels, kBounds, counts, histogram.sum());
+  }
+
+  [[nodiscard]] std::string take() && { return std::move(text_); }
+
+ private:
+  void buckets(Labels labels, std::span<const double> bounds, std::span<const std::uint64_t> counts,
+               double sum);
+  void line(std::string_view suffix, Labels labels, std::string_view bound, std::string value);
+
+  std::string text_;
+  std::string_view name_;
+};
+
+}  // namespace lmcache::admin

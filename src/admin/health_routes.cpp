@@ -1,0 +1,60 @@
+// /healthcheck: is it well (or is it to be restarted)? /readyz: should traffic be sent to it?
+#include "admin/health.hpp"
+#include "admin/routes.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+namespace lmcache::admin {
+namespace {
+
+Response unhealthy(const std::string& reason) {
+  return json({{"status", "unhealthy"}, {"reason", reason}}, 503);
+}
+
+Response healthcheck() {
+  if (const auto reason = illness(obs::vitals())) return unhealthy(*reason);
+  return json({{"status", "healthy"}});
+}
+
+Response ready(Phase phase) {
+  const auto not_ready = [](const char* reason) {
+    return json({{"status", "not ready"}, {"reason", reason}}, 503);
+  };
+  if (phase == Phase::kStarting) return not_ready("starting");
+  if (phase == Phase::kStopping) return not_ready("stopping");
+  if (const auto reason = illness(obs::vitals())) return unhealthy(*reason);
+  return json({{"status", "ready"}});
+}
+
+}  // namespace
+
+std::optional<std::string> illness(const std::vector<obs::Vital>& vitals) {
+  std::string names;
+  auto longest = obs::Pulse::Clock::duration::zero();
+  for (const obs::Vital& vital : vitals) {
+    if (vital.silence <= obs::Pulse::kLimit) continue;
+    names += (names.empty() ? "" : ", ") + vital.name;
+    longest = std::max(longest, vital.silence);
+  }
+  if (names.empty()) return std::nullopt;
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(longest).count();
+  return "not come round for " + std::to_string(seconds) + " s: " + names;
+}
+
+void add_health_routes(Router& router, const Context& context) {
+  router.add({.verb = Verb::get,
+              .pattern = "/healthcheck",
+              .summary = "Whether every loop of the server is alive",
+              .handler = [](const Request&) { return healthcheck(); },
+              .open = true,
+              .answers = {{503, "Unwell; the reason names what"}}});
+  router.add({.verb = Verb::get,
+              .pattern = "/readyz",
+              .summary = "Whether the server takes requests",
+              .handler = [&phase = context.phase](const Request&) { return ready(phase); },
+              .open = true,
+              .answers = {{503, "Starting, stopping or unwell"}}});
+}
+
+}  // namespace lmcache::admin

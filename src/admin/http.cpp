@@ -1,0 +1,70 @@
+#include "admin/http.hpp"
+
+#include <optional>
+
+namespace lmcache::admin {
+namespace {
+
+std::optional<unsigned> hex(char c) {
+  if (c >= '0' && c <= '9') return static_cast<unsigned>(c - '0');
+  if (c >= 'a' && c <= 'f') return static_cast<unsigned>(c - 'a' + 10);
+  if (c >= 'A' && c <= 'F') return static_cast<unsigned>(c - 'A' + 10);
+  return std::nullopt;
+}
+
+/// Percent-decoding; a NUL or a broken escape is nothing anybody means.
+std::optional<std::string> decode(std::string_view text, bool plus_is_space) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '%') {
+      if (i + 2 >= text.size()) return std::nullopt;
+      const auto high = hex(text[i + 1]), low = hex(text[i + 2]);
+      if (!high || !low || (*high == 0 && *low == 0)) return std::nullopt;
+      out += static_cast<char>(*high * 16 + *low);
+      i += 2;
+    } else {
+      out += text[i] == '+' && plus_is_space ? ' ' : text[i];
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+Response json(const Json& value, unsigned status, int indent) {
+  return {status, "application/json",
+          value.dump(indent, ' ', false, Json::error_handler_t::replace)};
+}
+
+Response text(std::string body, unsigned status) {
+  return {status, "text/plain; charset=utf-8", std::move(body)};
+}
+
+Response detail(unsigned status, std::string_view text) {
+  return json({{"detail", text}}, status);
+}
+
+Response error(unsigned status, std::string_view text) {
+  return json({{"error", text}}, status);
+}
+
+bool parse_target(std::string_view target, Request& request) {
+  if (!target.starts_with('/')) return false;
+  const std::size_t question = target.find('?');
+  const auto path = decode(target.substr(0, question), false);
+  if (!path) return false;
+  request.path = *path;
+  std::string_view rest = question == std::string_view::npos ? "" : target.substr(question + 1);
+  while (!rest.empty()) {
+    const std::string_view pair = rest.substr(0, rest.find('&'));
+    rest.remove_prefix(std::min(rest.size(), pair.size() + 1));
+    const std::size_t equals = std::min(pair.find('='), pair.size());
+    const auto name = decode(pair.substr(0, equals), true);
+    const auto value = decode(pair.substr(std::min(pair.size(), equals + 1)), true);
+    if (!name || !value) return false;
+    if (!name->empty()) request.query[*name] = *value;
+  }
+  return true;
+}
+
+}  // namespace lmcache::admin

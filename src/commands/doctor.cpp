@@ -1,0 +1,163 @@
+#include "commands/doctor.hpp"
+
+#include <cmath>
+#include <utility>
+
+namespace lmcache::commands {
+namespace {
+
+using std::to_string;
+
+std::string mib(std::uint64_t bytes) {
+  return to_string(bytes >> 20) + " MiB";
+}
+
+std::uint64_t l1_bytes(const Plan& plan) {
+  return static_cast<std::uint64_t>(std::llround(plan.l1_gib * 1024 * 1024 * 1024));
+}
+
+Check memory(const Machine& m, const Plan& plan) {
+  Check check{"memory", Verdict::kOk, ""};
+  if (!m.memory_available_bytes) return {"memory", Verdict::kWarn, "unknown", "mount /proc"};
+  check.found = mib(*m.memory_available_bytes) + " available";
+  if (*m.memory_available_bytes < l1_bytes(plan)) {
+    check.verdict = Verdict::kFail;
+    check.cure = "L1 of " + mib(l1_bytes(plan)) + " does not fit: choose a smaller --l1-size-gb";
+  }
+  return check;
+}
+
+Check memlock(const Machine& m, const Plan& plan) {
+  if (m.memlock_bytes == UINT64_MAX) return {"memlock", Verdict::kOk, "unlimited"};
+  Check check{"memlock", Verdict::kOk, mib(m.memlock_bytes)};
+  if (m.memlock_bytes < l1_bytes(plan)) {
+    check.verdict = Verdict::kWarn;
+    check.cure =
+        "--l1-lock-memory will fail: LimitMEMLOCK=infinity in the unit, `ulimit -l unlimited` in a "
+        "shell, --ulimit memlock=-1 for a container";
+  }
+  return check;
+}
+
+Check open_files(const Machine& m) {
+  Check check{"open_files", Verdict::kOk, to_string(m.open_files)};
+  if (m.open_files < 8192) {
+    check.verdict = Verdict::kWarn;
+    check.cure = "fewer than --max-connections may need: LimitNOFILE=65536 in the unit";
+  }
+  return check;
+}
+
+Check hugepages(const Machine& m) {
+  const std::string mode = m.transparent_hugepages.value_or("not there");
+  if (mode == "always" || mode == "madvise") return {"hugepages", Verdict::kOk, mode};
+  return {"hugepages", Verdict::kWarn, mode,
+          "L1 gets small pages, copies are slower: echo madvise > "
+          "/sys/kernel/mm/transparent_hugepage/enabled"};
+}
+
+Check shared_memory(const Machine& m) {
+  constexpr std::uint64_t kDockerDefault = 64u << 20;
+  if (!m.shm_bytes)
+    return {"shared_memory", Verdict::kFail, "no /dev/shm",
+            "mount a tmpfs on /dev/shm; engines on CPU keep their KV tensors there"};
+  Check check{"shared_memory", Verdict::kOk, mib(*m.shm_bytes) + " in /dev/shm"};
+  if (m.shm_free_bytes) check.found += ", " + mib(*m.shm_free_bytes) + " free";
+  if (*m.shm_bytes <= kDockerDefault) {
+    check.verdict = Verdict::kWarn;
+    check.cure =
+        "too small for engines on CPU: --ipc=host or --shm-size for a container, "
+        "`mount -o remount,size=50% /dev/shm` on a machine";
+  }
+  return check;
+}
+
+Check ipc_namespace(const Machine& m) {
+  if (m.own_ipc_namespace == false) return {"ipc_namespace", Verdict::kOk, "the machine's"};
+  if (!m.own_ipc_namespace && !m.in_container)
+    return {"ipc_namespace", Verdict::kOk, "not visible from here; no container"};
+  return {"ipc_namespace", Verdict::kWarn,
+          m.own_ipc_namespace ? "one of its own" : "not visible from this container",
+          "engines must share it: run both with --ipc=host, or both in one pod with hostIPC: true"};
+}
+
+Check gpus(const Machine& m) {
+  if (!m.gpu_driver) return {"gpus", Verdict::kOk, "no NVIDIA driver; engines on CPU only"};
+  Check check{"gpus", Verdict::kOk, to_string(m.gpus.size()) + " GPUs, driver " + *m.gpu_driver};
+  if (m.gpus.empty()) {
+    check.verdict = Verdict::kFail;
+    check.cure = "the driver is loaded and sees no GPU: see `dmesg | grep -i nvrm`";
+  } else if (!m.unusable_devices.empty()) {
+    check.verdict = Verdict::kFail;
+    check.found += ", no access to " + m.unusable_devices.front();
+    check.cure =
+        "--gpus=all for a container; on a machine join the group that owns it, see "
+        "`ls -l /dev/nvidia*`";
+  }
+  return check;
+}
+
+Check numa(const Machine& m) {
+  Check check{"numa", Verdict::kOk, to_string(m.numa_nodes) + " nodes"};
+  if (m.numa_nodes > 1) {
+    check.verdict = Verdict::kWarn;
+    check.cure =
+        "copies that cross nodes are slower: numactl --interleave=all, or one server per "
+        "node with --cpunodebind and --membind";
+  }
+  return check;
+}
+
+Check port(const char* name, const char* flag, std::uint16_t number, std::optional<bool> is_free,
+           bool server_answers) {
+  const std::string text = to_string(number);
+  if (is_free.value_or(true)) return {name, Verdict::kOk, text + " is free"};
+  if (server_answers) return {name, Verdict::kOk, text + " is in use, a server answers"};
+  std::string cure = "see who has it with `ss -ltnp 'sport = :" + text + "'`, stop it or choose ";
+  return {name, Verdict::kFail, text + " is in use", cure + "another " + flag};
+}
+
+Check running_server(const Machine& m, const Plan& plan) {
+  if (!m.server_version) return {"running_server", Verdict::kOk, "none"};
+  Check check{"running_server", Verdict::kOk, "version " + *m.server_version};
+  if (m.server_illness) {
+    check.verdict = Verdict::kFail;
+    check.found += ", unwell: " + *m.server_illness;
+    check.cure = "systemctl restart lmcache; its log says more";
+  } else if (*m.server_version != plan.own_version) {
+    check.verdict = Verdict::kWarn;
+    check.cure = "this program is " + plan.own_version + ": restart the server to run it";
+  }
+  return check;
+}
+
+}  // namespace
+
+std::string_view to_string(Verdict verdict) noexcept {
+  switch (verdict) {
+    case Verdict::kOk:
+      return "ok";
+    case Verdict::kWarn:
+      return "warn";
+    case Verdict::kFail:
+      return "FAIL";
+  }
+  return "FAIL";
+}
+
+std::vector<Check> examine(const Machine& machine, const Plan& plan) {
+  const bool answers = machine.server_version.has_value();
+  return {memory(machine, plan),
+          memlock(machine, plan),
+          open_files(machine),
+          hugepages(machine),
+          shared_memory(machine),
+          ipc_namespace(machine),
+          gpus(machine),
+          numa(machine),
+          port("request_port", "--port", plan.request_port, machine.request_port_free, answers),
+          port("http_port", "--http-port", plan.http_port, machine.http_port_free, answers),
+          running_server(machine, plan)};
+}
+
+}  // namespace lmcache::commands

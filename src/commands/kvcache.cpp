@@ -1,0 +1,49 @@
+#include "commands/command.hpp"
+
+#include <algorithm>
+
+namespace lmcache::commands {
+
+using boost::beast::http::verb;
+
+Result<Outcome> clear(const Target& target, bool force) {
+  Json body{{"tier", "l1"}};
+  if (force) body["force"] = true;
+  const auto done = target.json(verb::post, "/cache/clear", body);
+  if (!done) return done.error();
+  Outcome outcome{Report("KV Cache Clear")};
+  outcome.report.add("status", "Status", "OK");
+  return outcome;
+}
+
+Result<Outcome> list_objects(const Target& target, const std::string& model, std::uint64_t limit) {
+  Outcome outcome{Report("KV Cache Objects")};
+  std::string token;
+  std::uint64_t listed = 0;
+  for (bool more = true; more && listed < limit;) {
+    const std::uint64_t page = std::min<std::uint64_t>(limit - listed, 5000);
+    const auto answer = target.json(
+        verb::get, "/cache/objects?tier=l1&page_size=" + std::to_string(page) +
+                       "&page_token=" + escaped(token) +
+                       (model.empty() ? std::string() : "&model_name=" + escaped(model)));
+    if (!answer) return answer.error();
+    for (const Json& entry : answer->value("entries", Json::array())) {
+      const Json key = entry.value("key", Json::object());
+      const std::string hash = key.value("chunk_hash_hex", "");
+      outcome.report.section("objects", hash.substr(0, 16));
+      outcome.report.add("chunk_hash_hex", "Chunk", hash);
+      outcome.report.add("model_name", "Model", key.value("model_name", ""));
+      outcome.report.add("kv_rank", "KV rank", key.value("kv_rank", 0));
+      outcome.report.add("object_group_id", "Object group", key.value("object_group_id", 0));
+      outcome.report.add("size_bytes", "Size (bytes)", entry.value("size_bytes", 0));
+      ++listed;
+    }
+    const Json next = answer->value("next_page_token", Json());
+    more = next.is_string();
+    if (more) token = next.get<std::string>();
+  }
+  if (listed == 0) outcome.report.add("info", "Info", "Nothing is cached");
+  return outcome;
+}
+
+}  // namespace lmcache::commands

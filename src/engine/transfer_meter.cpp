@@ -1,0 +1,58 @@
+#include "engine/transfer_meter.hpp"
+
+#include "obs/metrics.hpp"
+
+#include <algorithm>
+
+namespace lmcache::engine {
+namespace {
+
+constexpr const char* kDevice = "cpu";
+
+obs::TransferRates& rates_of(const Instance& worker) {
+  return obs::metrics().rates.row({kDevice, std::to_string(worker.id), worker.model});
+}
+
+}  // namespace
+
+void TransferMeter::begin(std::span<const ObjectRef> objects) {
+  begun_ = std::chrono::steady_clock::now();
+  objects_ = objects.size();
+  bytes_ = 0;
+  for (const ObjectRef& object : objects) bytes_ += object.bytes;
+}
+
+double TransferMeter::gigabytes_per_second() const {
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun_;
+  return static_cast<double>(bytes_) / 1e9 / std::max(took.count(), 1e-9);
+}
+
+void TransferMeter::store_submitted(std::span<const ObjectRef> objects) {
+  obs::metrics().submitted_stores.add();
+  begin(objects);
+}
+
+void TransferMeter::retrieve_submitted(std::span<const ObjectRef> objects) {
+  obs::metrics().submitted_retrieves.add();
+  begin(objects);
+}
+
+void TransferMeter::store_ended(bool ok, const Keyspace& keyspace, const Instance& worker) {
+  obs::metrics().finished_stores.add();
+  if (!ok) return;
+  obs::metrics().l1.row({keyspace.salt}).written_objects.add(objects_);
+  if (bytes_ > 0) rates_of(worker).store.observe(gigabytes_per_second());
+}
+
+void TransferMeter::retrieve_ended(bool ok, const Keyspace& keyspace, const Instance& worker,
+                                   std::uint32_t chunks) {
+  obs::metrics().finished_retrieves.add();
+  if (!ok) return;
+  obs::metrics().l1.row({keyspace.salt}).read_objects.add(objects_);
+  obs::metrics()
+      .loads.row({keyspace.model, keyspace.salt, std::to_string(worker.id)})
+      .chunks.add(chunks);
+  if (bytes_ > 0) rates_of(worker).load.observe(gigabytes_per_second());
+}
+
+}  // namespace lmcache::engine

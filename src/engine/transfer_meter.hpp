@@ -1,0 +1,32 @@
+// Counts one store or retrieve for /metrics.
+#pragma once
+
+#include "engine/instances.hpp"
+
+#include <lmcache/cache.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <span>
+
+namespace lmcache::engine {
+
+class TransferMeter {
+ public:
+  /// The copy of `objects` is handed to the copy threads. The arguments are not kept.
+  void store_submitted(std::span<const ObjectRef> objects);
+  void retrieve_submitted(std::span<const ObjectRef> objects);
+  /// The copy has ended. `worker` moved chunks of `keyspace`.
+  void store_ended(bool ok, const Keyspace& keyspace, const Instance& worker);
+  void retrieve_ended(bool ok, const Keyspace& keyspace, const Instance& worker,
+                      std::uint32_t chunks);
+
+ private:
+  void begin(std::span<const ObjectRef> objects);
+  [[nodiscard]] double gigabytes_per_second() const;
+
+  std::chrono::steady_clock::time_point begun_{};
+  std::uint64_t objects_ = 0, bytes_ = 0;
+};
+
+}  // namespace lmcache::engine

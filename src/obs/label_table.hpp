@@ -1,0 +1,69 @@
+// A bounded table of rows by labels. Rows are only ever added, so readers walk them without a lock;
+// the mutex is for those who look a row up. What comes when the table is full shares one row, whose
+// labels all say "other".
+#pragma once
+
+#include "obs/clean_text.hpp"
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+namespace lmcache::obs {
+
+template <class Row, std::size_t kLabels, std::size_t kRowsMax>
+class LabelTable {
+ public:
+  using Labels = std::array<std::string, kLabels>;
+  static constexpr std::size_t kLabelBytes = 128;
+
+  /// The row of these labels, for good. Any thread.
+  [[nodiscard]] Row& row(const Labels& labels) {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = by_labels_.find(labels); found != by_labels_.end())
+      return found->second->row;
+    if (by_labels_.size() >= kRowsMax) {
+      Labels other;
+      other.fill("other");
+      return add(std::move(other)).row;
+    }
+    return add(labels).row;
+  }
+
+  /// Calls visit(labels, row) for every row, in the order they were added. Any thread, no lock.
+  template <class Visit>
+  void for_each(Visit visit) const {
+    const std::size_t size = size_.load(std::memory_order_acquire);
+    for (std::size_t i = 0; i < size; ++i) visit(rows_[i]->labels, rows_[i]->row);
+  }
+
+ private:
+  struct Entry {
+    Labels labels;  ///< as shown: bounded and printable
+    Row row;
+  };
+
+  /// Called with the lock. Under its own labels it is found again; shown are clean ones.
+  Entry& add(Labels labels) {
+    if (const auto found = by_labels_.find(labels); found != by_labels_.end())
+      return *found->second;
+    const std::size_t size = size_.load(std::memory_order_relaxed);
+    rows_[size] = std::make_unique<Entry>();
+    Entry& entry = *rows_[size];
+    for (std::size_t i = 0; i < kLabels; ++i) entry.labels[i] = clean_text(labels[i], kLabelBytes);
+    by_labels_.emplace(std::move(labels), &entry);
+    size_.store(size + 1, std::memory_order_release);
+    return entry;
+  }
+
+  std::mutex mutex_;  // guards by_labels_ and the growth of rows_; innermost
+  std::map<Labels, Entry*> by_labels_;
+  std::array<std::unique_ptr<Entry>, kRowsMax + 1> rows_;  // one more for "other"
+  std::atomic<std::size_t> size_{0};
+};
+
+}  // namespace lmcache::obs

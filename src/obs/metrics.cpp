@@ -1,0 +1,10 @@
+#include "obs/metrics.hpp"
+
+namespace lmcache::obs {
+
+Metrics& metrics() noexcept {
+  static Metrics instance;
+  return instance;
+}
+
+}  // namespace lmcache::obs

@@ -1,0 +1,104 @@
+// What the serving path counts for /metrics. Process-wide; any thread; every count is an atomic, so
+// a scrape takes no lock that serving needs. Rows of labels are bounded whatever peers send.
+#pragma once
+
+#include "obs/label_table.hpp"
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <span>
+
+namespace lmcache::obs {
+
+/// Only grows.
+class Counter {
+ public:
+  void add(std::uint64_t n = 1) noexcept { count_.fetch_add(n, std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t value() const noexcept {
+    return count_.load(std::memory_order_relaxed);
+  }
+
+ private:
+  std::atomic<std::uint64_t> count_{0};
+};
+
+/// Upper bounds in seconds of what a request spends somewhere.
+inline constexpr std::array<double, 19> kSecondsBounds{
+    10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3,
+    25e-3, 50e-3, 0.1,   0.25,   0.5,    1,      2.5,  10,     60};
+/// Upper bounds in GB/s: the reference's, and some more where machines are.
+inline constexpr std::array<double, 20> kGigabytesBounds{
+    0, 0.25, 0.5, 1, 2.5, 5, 7.5, 10, 15, 20, 25, 30, 40, 50, 75, 100, 250, 500, 1000, 10000};
+
+/// Observations by upper bound. A scrape may see one in `sum` before it sees it in a bucket.
+template <const auto& kBounds>
+class Histogram {
+ public:
+  static constexpr std::size_t kBuckets = kBounds.size() + 1;  ///< the last has no bound
+
+  void observe(double value) noexcept {
+    std::size_t bucket = 0;
+    while (bucket < kBounds.size() && value > kBounds[bucket]) ++bucket;
+    buckets_[bucket].add();
+    sum_.fetch_add(value, std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::uint64_t bucket(std::size_t i) const noexcept { return buckets_[i].value(); }
+  [[nodiscard]] double sum() const noexcept { return sum_.load(std::memory_order_relaxed); }
+  [[nodiscard]] static std::span<const double> bounds() noexcept { return kBounds; }
+
+ private:
+  std::array<Counter, kBuckets> buckets_;
+  std::atomic<double> sum_{0};
+};
+using SecondsHistogram = Histogram<kSecondsBounds>;
+using GigabytesHistogram = Histogram<kGigabytesBounds>;
+
+/// Of one operation of the protocol.
+struct OperationCounts {
+  Counter answered;
+  SecondsHistogram queue;  ///< from arrival to its turn; not for what is answered on the spot
+  SecondsHistogram work;   ///< from its turn to its answer; likewise
+};
+
+/// By model and cache_salt.
+struct LookupCounts {
+  Counter lookups, requested_tokens, hit_tokens, hit_objects;
+};
+/// By cache_salt.
+struct L1Counts {
+  Counter written_objects, read_objects;
+};
+/// By model, cache_salt and worker.
+struct LoadCounts {
+  Counter chunks;
+};
+/// By device, worker and model.
+struct TransferRates {
+  GigabytesHistogram store, load;
+};
+/// By model; set by housekeeping.
+struct ModelUsage {
+  std::atomic<std::uint64_t> resident_bytes{0}, pinned_bytes{0};
+};
+
+struct Metrics {
+  static constexpr std::size_t kOperations = 128;  ///< by number of the operation; 0: unknown ones
+
+  std::array<OperationCounts, kOperations> operations;
+  SecondsHistogram reply;  ///< from an answer to its bytes being with the kernel, or queued behind
+                           ///< what the peer has not read
+  LabelTable<LookupCounts, 2, 64> lookups;
+  LabelTable<L1Counts, 1, 64> l1;
+  LabelTable<LoadCounts, 3, 64> loads;
+  LabelTable<TransferRates, 3, 64> rates;
+  LabelTable<ModelUsage, 1, 64> models;
+  Counter submitted_stores, finished_stores, submitted_retrieves, finished_retrieves;
+  Counter leases_expired, leases_freed_by_death;
+  Counter eviction_ticks, eviction_triggered, evicted_by_watermark_bytes;
+};
+
+[[nodiscard]] Metrics& metrics() noexcept;
+
+}  // namespace lmcache::obs

@@ -1,0 +1,206 @@
+"""`lmcache ping`, `describe`, `kvcache` and `quota` of the daemon's own binary, beside the published ones where there are such."""
+
+import http.server
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+
+from admin import PATIENCE, AdminCase, ServerCase
+from kvclient import Engine, deepseek_v4, dense, tokens, unique
+from server import BINARY
+
+TOKEN = "0123456789abcdefghijk"
+
+
+def lmcache(*args):
+    return subprocess.run([BINARY, *args], capture_output=True, text=True, timeout=PATIENCE)
+
+
+def published(*args):
+    start = "import sys; from lmcache.cli.main import main; sys.exit(main())"
+    return subprocess.run([sys.executable, "-c", start, *args], capture_output=True, text=True, timeout=PATIENCE)
+
+
+class Commands(AdminCase):
+    def report(self, *args, program=lmcache):
+        done = program(*args, "--url", self.server.http, "--format", "json")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return json.loads(done.stdout)
+
+    def fails(self, code, *args):
+        done = lmcache(*args)
+        self.assertEqual(done.returncode, code, done)
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        self.assertTrue(done.stderr.startswith(f"lmcache {args[0]}: "), done.stderr)
+        return done
+
+    def test_ping(self):
+        report = self.report("ping", "kvcache")
+        self.assertEqual((report["title"], report["metrics"]["status"]), ("Ping KV Cache", "OK"))
+        self.assertGreater(report["metrics"]["round_trip_time_ms"], 0)
+        table = lmcache("ping", "kvcache", "--url", self.server.http.removeprefix("http://"))
+        self.assertEqual(table.returncode, 0)
+        self.assertRegex(table.stdout, r"(?m)^Status: +OK$")
+
+    def test_ping_engine(self):
+        class Health(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200 if self.path == "/health" else 404)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        engine = http.server.HTTPServer(("127.0.0.1", 0), Health)
+        thread = threading.Thread(target=engine.handle_request)
+        thread.start()
+        done = lmcache("ping", "engine", "--url", f"http://127.0.0.1:{engine.server_port}")
+        thread.join()
+        engine.server_close()
+        self.assertEqual(done.returncode, 0, done)
+        self.assertIn("Ping Engine", done.stdout)
+
+    def test_describe_says_what_the_published_one_says(self):
+        engine = Engine(self.connect(), deepseek_v4(), 1024).register()
+        self.addCleanup(engine.close)
+        self.assertTrue(engine.store(tokens(1024), unique("store")))
+        ours, theirs = (self.report("describe", "kvcache", program=p) for p in (lmcache, published))
+        for group in ours["metrics"]["kernel_groups"]:  # two fields more
+            self.assertEqual((type(group.pop("window_tokens")), type(group.pop("row_bytes"))), (int, int))
+        self.assertEqual(ours, theirs)
+        table = lmcache("describe", "kvcache", "--url", self.server.http).stdout
+        for text in ("Kernel group 7", engine.model, "torch.uint8"):
+            self.assertIn(text, table)
+        engine.unregister()
+
+    def test_kvcache(self):
+        engine = Engine(self.connect(), [dense()], 2048).register()
+        toks = tokens(1024)
+        self.assertTrue(engine.store(toks, unique("store")))
+        objects = self.report("kvcache", "list", "--model", engine.model)["metrics"]["objects"]
+        self.assertEqual(len({o["chunk_hash_hex"] for o in objects}), 4)
+        self.assertEqual(len(self.report("kvcache", "list", "--model", engine.model, "--limit", "3")["metrics"]["objects"]), 3)
+        rid = unique("lookup")
+        self.assertEqual(engine.lookup(toks[:256], rid), 1)
+        self.assertEqual(self.report("kvcache", "clear")["metrics"], {"status": "OK"})
+        self.assertEqual(engine.hit(toks), 1)
+        self.report("kvcache", "clear", "--force")
+        self.assertEqual(engine.hit(toks), 0)
+        engine.end(rid)
+        engine.unregister()
+        self.assertEqual(self.report("kvcache", "list")["metrics"], {"info": "Nothing is cached"})
+
+    def test_quota_passes_the_servers_words_on(self):
+        url = ("--url", self.server.http)
+        for args in (("list",), ("get", "a"), ("set", "a b/c", "--limit-gb", "1"), ("delete", "a")):
+            self.assertIn("this server keeps no quotas yet", self.fails(1, "quota", *args, *url).stderr)
+
+    def test_doctor(self):
+        ports = ("--port", str(self.server.port), "--http-port", self.server.http.rsplit(":", 1)[1])
+        done = lmcache("doctor", "--url", self.server.http, "--format", "json", "--l1-size-gb", "0.01", *ports)
+        checks = {check["name"]: check for check in json.loads(done.stdout)["metrics"]["checks"]}
+        self.assertEqual(set(checks), {"memory", "memlock", "open_files", "hugepages", "shared_memory", "ipc_namespace", "gpus",
+                                       "numa", "request_port", "http_port", "running_server"})
+        for name in ("request_port", "http_port"):
+            self.assertEqual((checks[name]["status"], "a server answers" in checks[name]["found"]), ("ok", True))
+        self.assertEqual(checks["running_server"]["found"], "version " + self.http().get("/version").json)
+        self.assertEqual(done.returncode, int(any(check["status"] == "FAIL" for check in checks.values())))
+        taken = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(taken.close)
+        port = taken.getsockname()[1]
+        done = self.fails(1, "doctor", "--url", "http://127.0.0.1:1", "--port", str(port), "--l1-size-gb", "65536")
+        self.assertRegex(done.stdout, rf"(?m)^FAIL  request_port +{port} is in use\n +see who has it with .* another --port$")
+        self.assertRegex(done.stdout, r"(?m)^FAIL  memory ")
+        self.assertRegex(done.stderr, r"failed: .*memory.*request_port")
+
+    def test_quiet_and_output(self):
+        with tempfile.NamedTemporaryFile("r") as file:
+            done = lmcache("ping", "kvcache", "--url", self.server.http, "-q", "--format", "json", "--output", file.name)
+            self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+            self.assertEqual(json.load(file)["metrics"]["status"], "OK")
+        self.fails(1, "ping", "kvcache", "--url", self.server.http, "-q", "--output", "/nonexistent/x")
+
+    def test_mistakes(self):
+        for args in (("ping",), ("ping", "x"), ("describe", "engine"), ("kvcache",), ("kvcache", "drop"), ("quota", "set", "a"),
+                     ("quota", "set", "a", "--limit-gb", "-1"), ("ping", "kvcache", "--format", "xml"), ("ping", "kvcache", "x"),
+                     ("ping", "kvcache", "--url", "https://h:1"), ("ping", "kvcache", "--url", "http://h:x"),
+                     ("ping", "kvcache", "--url", "http://h/p"), ("ping", "kvcache", "--url", "unix:"),
+                     ("ping", "kvcache", "--timeout-seconds", "0"), ("ping", "kvcache", "--token-file", "/nonexistent/x")):
+            self.assertEqual(self.fails(2, *args).stdout, "", args)
+
+    def test_help(self):
+        for args in (("ping", "--help"), ("kvcache", "--help"), ("kvcache", "clear", "--help")):
+            done = lmcache(*args)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertIn("--help", done.stdout)
+        self.assertIn("lmcache describe kvcache", lmcache("--help").stdout)
+
+    def test_a_server_that_is_not_there(self):
+        free = socket.socket()
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        done = self.fails(1, "ping", "kvcache", "--url", url, "--format", "json")
+        self.assertEqual(json.loads(done.stdout)["metrics"]["status"], "FAIL")
+        self.assertIn("cannot connect to " + url, done.stderr)
+        self.assertIn("cannot connect to " + url, self.fails(1, "kvcache", "clear", "--url", url).stderr)
+        free.close()
+
+    def test_a_server_that_never_answers(self):
+        silent = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(silent.close)
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        self.assertIn("no answer in time", self.fails(1, "ping", "kvcache", "--url", url, "--timeout-seconds", "0.2").stderr)
+
+    def test_a_server_that_talks_nonsense(self):
+        for answer in (b"SSH-2.0-x\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{\x1b[3", b""):
+            with self.subTest(answer):
+                listener = socket.create_server(("127.0.0.1", 0))
+                self.addCleanup(listener.close)
+
+                def serve(listener=listener, answer=answer):
+                    connection, _ = listener.accept()
+                    connection.recv(4096)
+                    connection.sendall(answer)
+                    connection.close()
+
+                thread = threading.Thread(target=serve)
+                thread.start()
+                done = self.fails(1, "describe", "kvcache", "--url", f"http://127.0.0.1:{listener.getsockname()[1]}")
+                thread.join()
+                self.assertNotIn("\x1b", done.stderr)
+
+
+class Locked(ServerCase):
+    """A server that asks for a token, on a unix socket."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.token = os.path.join(cls.folder.name, "token")
+        with open(cls.token, "w") as file:
+            file.write(TOKEN + "\n")
+        cls.socket = os.path.join(cls.folder.name, "admin.sock")
+        cls.flags = ("--http-token-file", cls.token, "--http-socket", cls.socket, "--no-http-tcp")
+        super().setUpClass()
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        cls.folder.cleanup()
+
+    def test_the_token_opens_it(self):
+        url = ("--url", "unix:" + self.socket)
+        self.assertEqual(lmcache("ping", "kvcache", *url).returncode, 0)
+        refused = lmcache("describe", "kvcache", *url)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("a bearer token is required", refused.stderr)
+        self.assertEqual(lmcache("describe", "kvcache", *url, "--token-file", self.token).returncode, 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,293 @@
+"""The endpoints beside /status, who may ask, and the document that describes them."""
+
+import hashlib
+import http.client
+import os
+import random
+import re
+import socket
+import stat
+import tempfile
+import unittest
+
+import torch
+from admin import PATIENCE, AdminCase, Client, Server, eventually
+from kvclient import Engine, Group, deepseek_v4, dense, tokens, unique
+
+TOKEN = "0123456789abcdefghijk"
+
+
+class Endpoints(AdminCase):
+    def test_who_it_is(self):
+        client = self.http()
+        self.assertEqual(client.get("/").json, {"status": "ok", "service": "LMCache HTTP API"})
+        version, number, commit = (client.get(p).json for p in ("/version", "/lmc_version", "/commit_id"))
+        self.assertRegex(number, r"^\d+\.\d+\.\d+$")
+        self.assertTrue(version.startswith(number), version)
+        self.assertTrue(commit == "unknown" or version.endswith("+" + commit), version)
+
+    def test_config(self):
+        answer = self.http().get("/config")
+        self.assertTrue(answer.text.startswith('{\n  "mp": {'))
+        config = answer.json
+        self.assertEqual(list(config)[:3], ["mp", "storage_manager", "observability"])
+        self.assertEqual(config["mp"]["chunk_size"], 256)
+        self.assertEqual(config["storage_manager"]["l1_manager_config"]["memory_config"]["size_in_bytes"], 1 << 28)
+        self.assertEqual(config["storage_manager"]["eviction_config"]["eviction_policy"], "LRU")
+        self.assertEqual(config["http"]["http_host"], "127.0.0.1")
+        self.assertEqual(self.http().get("/config/adapters").json, {"adapters": []})
+
+    def test_clear_takes_a_tier_and_force(self):
+        client = self.http()
+        cleared = {"status": "ok", "cleared": {"tier": "l1"}}
+        for body in (None, {}, {"tier": "l1"}, {"tier": "l1", "force": True}):
+            answer = client.post("/cache/clear", body)
+            self.assertEqual((answer.status, answer.json), (200, cleared))
+        answer = client.post("/cache/clear", {"tier": "l2"})
+        self.assertEqual((answer.status, answer.json), (400, {"detail": "tier 'l2' not supported; only 'l1'"}))
+        for body in ({"tier": "l3"}, {"force": 1}, [], "{"):
+            self.assertEqual(client.post("/cache/clear", body).status, 422)
+
+    def test_clear_spares_what_is_leased_unless_forced(self):
+        engine = Engine(self.connect(), [dense()], 2048).register()
+        leased, other = tokens(512), tokens(512)
+        for toks in (leased, other):
+            self.assertTrue(engine.store(toks, unique("store")))
+        rid = unique("lookup")
+        self.assertEqual(engine.lookup(leased, rid), 2)
+        self.http().post("/cache/clear")
+        self.assertEqual((engine.hit(leased), engine.hit(other)), (2, 0))
+        self.http().post("/cache/clear", {"force": True})
+        self.assertEqual(engine.hit(leased), 0)
+        engine.end(rid)
+        engine.unregister()
+
+    def test_objects_are_listed_page_by_page(self):
+        client = self.http()
+        client.post("/cache/clear", {"force": True})
+        one = Engine(self.connect(), [dense()], 2048, salt="tenant", world_size=2, worker_id=1).register()
+        two = Engine(self.connect(), [dense(window=512), dense(engine_group=1)], 2048).register()
+        self.assertTrue(one.store(tokens(1280), unique("store")))
+        self.assertTrue(two.store(tokens(512), unique("store")))
+        listed, token, pages = [], "", 0
+        while token is not None:
+            page = client.get(f"/cache/objects?tier=l1&page_size=2&page_token={token}").json
+            self.assertEqual((page["adapter"], page["shared"]), ("l1", False))
+            listed += page["entries"]
+            token, pages = page["next_page_token"], pages + 1
+        self.assertEqual((len(listed), pages), (9, 5))
+        self.assertEqual(len({str(e["key"]) for e in listed}), 9)
+        for entry in listed:
+            key = entry["key"]
+            self.assertRegex(key["chunk_hash_hex"], "^[0-9a-f]{64}$")
+            ours = key["model_name"] == one.model
+            self.assertEqual(key["kv_rank"], 0x02010201 if ours else 0x01000100)
+            self.assertEqual(key["cache_salt"], "tenant" if ours else "")
+            self.assertEqual(entry["size_bytes"], 2 * 2 * 256 * 2 * 64 * 2)
+        model = client.get(f"/cache/objects?tier=l1&model_name={two.model}").json["entries"]
+        self.assertEqual(sorted(e["key"]["object_group_id"] for e in model), [0, 0, 1, 1])
+        for query, status in (("", 503), ("?tier=all", 400), ("?tier=l9", 422), ("?tier=l1&page_size=0", 422),
+                              ("?tier=l1&page_size=5001", 422), ("?tier=l1&page_token=x", 400)):
+            self.assertEqual(client.get("/cache/objects" + query).status, status, query)
+        for engine in (one, two):
+            engine.unregister()
+
+    def test_prefetches_say_that_there_is_nothing_behind_l1(self):
+        engine = Engine(self.connect(), [dense()], 1024).register()
+        client = self.http()
+        ask = {"model_name": engine.model, "world_size": 1, "token_ids": tokens(512)}
+        answer = client.post("/cache/prefetches", {**ask, "token_ids": [1, 2]})
+        self.assertEqual((answer.status, answer.json), (202, {"chunks": 0, "status": "noop"}))
+        self.assertIn("no layout registered", client.post("/cache/prefetches", {**ask, "model_name": "x"}).json["detail"])
+        answer = client.post("/cache/prefetches", ask)
+        self.assertEqual(answer.status, 503)
+        self.assertIn("no L2", answer.json["detail"])
+        self.assertEqual(client.post("/cache/prefetches", {**ask, "source_tier": "l1"}).status, 400)
+        self.assertEqual(client.post("/cache/prefetches", {"model_name": "m"}).status, 422)
+        answer = client.get("/cache/prefetches/x1")
+        self.assertEqual(answer.status, 404)
+        self.assertIn("unknown prefetch request_id='x1'", answer.json["detail"])
+        engine.unregister()
+
+    def test_log_level(self):
+        client = self.http()
+        self.assertEqual(client.get("/loglevel").text, "=== Loggers and Levels ===\nlmcache: INFO\n")
+        self.assertEqual(client.get("/loglevel?logger_name=lmcache").text, "lmcache: INFO")
+        self.assertEqual(client.get("/loglevel?logger_name=other").status, 404)
+        refused = client.get("/loglevel?logger_name=lmcache&level=DEBUG")
+        self.assertEqual((refused.status, refused.headers["allow"]), (405, "GET, PUT"))
+        self.assertEqual(client.get("/loglevel?logger_name=lmcache").text, "lmcache: INFO")
+        self.assertEqual(client.ask("PUT", "/loglevel?level=loud").status, 400)
+        self.assertEqual(client.ask("PUT", "/loglevel?level=error").text, "lmcache: ERROR")
+        before = self.server.log()
+        Engine(self.connect(), [dense()], 1024).register().unregister()
+        self.assertEqual(self.server.log(), before)
+        self.assertEqual(client.ask("PUT", "/loglevel?logger_name=lmcache&level=INFO").text, "lmcache: INFO")
+        Engine(self.connect(), [dense()], 1024).register().unregister()
+        self.assertIn("worker registered", self.server.log()[len(before):])
+
+    def test_what_there_is_not(self):
+        client = self.http()
+        for path in ("/nope", "/env", "/run_script", "/threads", "/status/", "/Status"):
+            answer = client.get(path)
+            self.assertEqual((answer.status, answer.json), (404, {"detail": "Not Found"}), path)
+        for method, path in (("POST", "/healthcheck"), ("GET", "/cache/clear"), ("HEAD", "/status"), ("DELETE", "/quota")):
+            self.assertEqual(client.ask(method, path).status, 405, path)
+
+    def test_the_document_describes_what_is_there(self):
+        client = self.http()
+        document = client.get("/openapi.json").json
+        self.assertTrue(document["openapi"].startswith("3."))
+        asked = 0
+        for path, operations in document["paths"].items():
+            for method, operation in operations.items():
+                places = re.findall(r"{(\w+)}", path)
+                described = [p["name"] for p in operation.get("parameters", []) if p["in"] == "path"]
+                self.assertEqual(places, described, path)
+                answer = client.ask(method.upper(), re.sub(r"{\w+}", "x", path))
+                self.assertIn(str(answer.status), operation["responses"], f"{method} {path}: {answer.text}")
+                asked += 1
+        self.assertGreater(asked, 15)
+        for path in ("/", "/healthcheck", "/readyz", "/status", "/version", "/lmc_version", "/commit_id", "/config",
+                     "/cache/clear", "/cache/objects", "/cache/prefetches", "/cache/checksums", "/quota",
+                     "/quota/{cache_salt}", "/loglevel"):
+            self.assertIn(path, document["paths"])
+
+
+def digest(tensors, axes, ids):
+    """MD5 over the blocks of each tensor in turn, as the reference's endpoint computes it."""
+    md5 = hashlib.md5()
+    for tensor, axis in zip(tensors, axes):
+        blocks = tensor.index_select(axis, torch.tensor(ids))
+        if blocks.dtype == torch.bfloat16:
+            blocks = blocks.to(torch.float32)
+        md5.update(blocks.contiguous().view(torch.uint8).numpy().tobytes())
+    return md5.hexdigest()
+
+
+class Checksums(AdminCase):
+    def check(self, groups, **options):
+        engine = Engine(self.connect(), groups, 1024, **options).register()
+        self.addCleanup(engine.close)
+        engine.fill(3)
+        tensors = [t for _, t in engine.views]
+        axes = [groups[g].axis for g, _ in engine.views]
+        count = min(t.shape[a] for t, a in zip(tensors, axes))
+        ids = random.Random(1).sample(range(count), min(5, count))
+        ask = {"instance_id": engine.instance, "block_ids": ids, "chunk_size": 2}
+        chunks = [ids[i:i + 2] for i in range(0, len(ids), 2)]
+        answer = self.http().post("/cache/checksums", ask)
+        self.assertEqual(answer.status, 200, answer.text)
+        told = answer.json
+        self.assertEqual(told["chunk_checksums"], [digest(tensors, axes, c) for c in chunks])
+        self.assertEqual((told["status"], told["num_chunks"], told["layerwise"]), ("success", len(chunks), False))
+        layers = self.http().post("/cache/checksums", {**ask, "layerwise": True}).json["chunk_checksums"]
+        self.assertEqual(layers, {
+            f"layer_{i}": [digest([t], [a], c) for c in chunks] for i, (t, a) in enumerate(zip(tensors, axes))})
+        engine.unregister()
+
+    def test_of_every_kind_of_layout(self):
+        layouts = {
+            "K and V inside the block": [dense()],
+            "K and V outside": [Group(0, 2, 16, (2, None, 16, 2, 64))],
+            "K and V outside, float16": [Group(0, 2, 16, (2, None, 16, 2, 64), torch.float16)],
+            "latent": [Group(0, 3, 64, (None, 64, 576), torch.bfloat16)],
+            "latent of bytes": [Group(0, 2, 64, (None, 64, 656), torch.uint8)],
+            "fused, tokens outside": [Group(0, 2, 16, (None, 16, 2, 128))],
+            "two groups": [dense(), dense(layers=1, block=32, heads=4, engine_group=1, window=512)],
+        }
+        for name, groups in layouts.items():
+            with self.subTest(name):
+                self.check(groups)
+
+    def test_of_heads_outside_tokens(self):
+        self.check([Group(0, 2, 16, (None, 2, 2, 16, 64))], hints={"kv_layout": "HND"})
+        self.check([Group(0, 2, 16, (None, 2, 16, 128))], hints={"kv_layout": "HND"})
+
+    def test_of_views_of_one_pool(self):
+        self.check(deepseek_v4())
+
+    def test_what_cannot_be_read(self):
+        engine = Engine(self.connect(), [dense()], 1024).register()
+        client = self.http()
+        ask = {"instance_id": engine.instance, "block_ids": [1, 2, 3, 5], "chunk_size": 2}
+        self.assertEqual(client.post("/cache/checksums", ask).json["block_id_ranges"], [[1, 3], 5])
+        for change, status in (({"instance_id": 1}, 404), ({"block_ids": []}, 400), ({"chunk_size": 0}, 400),
+                               ({"block_ids": [1 << 40]}, 400), ({"block_ids": [-1]}, 400), ({"block_ids": "x"}, 422),
+                               ({"block_ids": [0] * 65537}, 422), ({"chunk_size": -1}, 422)):
+            self.assertEqual(client.post("/cache/checksums", {**ask, **change}).status, status, change)
+        self.assertEqual(client.post("/cache/checksums", {**ask, "chunk_size": 1 << 60}).json["num_chunks"], 1)
+        engine.unregister()
+
+    def test_memory_that_has_been_taken_away(self):
+        engine = Engine(self.connect(), deepseek_v4(), 1024).register()
+        self.addCleanup(engine.close)
+        os.truncate("/dev/shm/" + engine.segment.name.lstrip("/"), 4096)
+        answer = self.http().post("/cache/checksums", {"instance_id": engine.instance, "block_ids": [9], "chunk_size": 1})
+        self.assertEqual(answer.status, 503)
+        self.assertEqual(self.http().get("/healthcheck").status, 200)
+        os.truncate("/dev/shm/" + engine.segment.name.lstrip("/"), engine.segment.size)
+
+
+class Token(AdminCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        path = os.path.join(cls.folder.name, "token")
+        with open(path, "w") as file:
+            file.write(TOKEN + "\n")
+        cls.flags = ("--http-token-file", path, "--http-socket", os.path.join(cls.folder.name, "admin.sock"))
+        super().setUpClass()
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        cls.folder.cleanup()
+
+    def test_is_asked_for(self):
+        for client in (self.http(), self.http("wrong" + TOKEN[5:])):
+            for method, path in (("GET", "/status"), ("POST", "/cache/clear"), ("GET", "/nope"), ("GET", "/openapi.json")):
+                answer = client.ask(method, path)
+                self.assertEqual((answer.status, answer.headers["www-authenticate"]), (401, "Bearer"), path)
+        self.assertEqual(self.http(TOKEN).get("/status").status, 200)
+        self.assertEqual(self.http(TOKEN).get("/nope").status, 404)
+
+    def test_is_not_needed_by_probes(self):
+        for path in ("/healthcheck", "/readyz", "/"):
+            self.assertEqual(self.http().get(path).status, 200, path)
+
+    def test_is_told_nobody(self):
+        config = self.http(TOKEN).get("/config").text
+        self.assertNotIn(TOKEN, config + self.server.log())
+
+    def test_the_unix_socket_asks_too_and_goes_with_the_server(self):
+        path = self.flags[3]
+        self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o660)
+        for token, status in (("", 401), (TOKEN, 200)):
+            connection = http.client.HTTPConnection("localhost", timeout=PATIENCE)
+            connection.sock = socket.socket(socket.AF_UNIX)
+            connection.sock.connect(path)
+            connection.request("GET", "/status", headers={"Authorization": "Bearer " + token})
+            self.assertEqual(connection.getresponse().status, status)
+            connection.close()
+
+
+class Readiness(unittest.TestCase):
+    def test_ends_before_the_server_does(self):
+        server = Server(["--l1-size-gb", "0.0625"])
+        self.addCleanup(server.discard)
+        client = Client(server.http)
+        self.addCleanup(client.close)
+        self.assertEqual(client.get("/readyz").json, {"status": "ready"})
+        server.process.terminate()
+        eventually(lambda: "stopping" in server.log() or server.process.poll() is not None, "it stops")
+        try:
+            answer = client.get("/readyz")
+            self.assertEqual((answer.status, answer.json["reason"]), (503, "stopping"))
+        except (ConnectionError, http.client.HTTPException):
+            pass  # it was quick
+        self.assertEqual(server.process.wait(PATIENCE), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

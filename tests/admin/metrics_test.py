@@ -1,0 +1,175 @@
+"""/metrics: the format by promtool and by the published parser, the figures after known traffic, and the bounds on what it says."""
+
+import shutil
+import subprocess
+import unittest
+
+from admin import AdminCase, Server, Client, eventually
+from kvclient import Engine, dense, tokens, unique
+from prometheus_client.parser import text_string_to_metric_families
+
+OBJECT = 2 * 2 * 256 * 2 * 64 * 2
+REFERENCE_UNITS = ("lmcache_mp_l0_l1_store_throughput_GB_per_second", "lmcache_mp_l0_l1_load_throughput_GB_per_second")
+
+
+class Page:
+    def __init__(self, client):
+        self.text = client.get("/metrics").text
+        self.families = {f.name: f for f in text_string_to_metric_families(self.text)}
+        self.samples = {}
+        for family in self.families.values():
+            for sample in family.samples:
+                key = (sample.name.removeprefix("lmcache_mp_"), tuple(sorted(sample.labels.items())))
+                assert key not in self.samples, f"twice: {key}"
+                self.samples[key] = sample.value
+
+    def value(self, name, **labels):
+        return self.samples.get((name, tuple(sorted(labels.items()))))
+
+
+class Metrics(AdminCase):
+    def page(self):
+        return Page(self.http())
+
+    def published(self):
+        """A page with what housekeeping saw after this call; its rounds are counted before it publishes."""
+        rounds = self.page().value("l1_eviction_loop_ticks_total")
+        return eventually(lambda: (p := self.page()).value("l1_eviction_loop_ticks_total") > rounds + 1 and p, "a round")
+
+    def traffic(self, **options):
+        """Four chunks stored, looked up, three of five found, retrieved; then a failure."""
+        engine = Engine(self.connect(), [dense()], 4096, **options).register()
+        toks = tokens(768)
+        self.assertTrue(engine.store(toks, unique("store")))
+        rid = unique("lookup")
+        self.assertEqual(engine.lookup(toks + tokens(512), rid), 3)
+        self.assertTrue(engine.retrieve(toks, rid))
+        engine.end(rid)
+        self.assertFalse(engine.retrieve(toks, unique("never looked up")))
+        return engine
+
+    def test_promtool(self):
+        if shutil.which("promtool") is None:
+            self.skipTest("promtool is not installed: tests/run_all.sh promtool")
+        self.traffic().unregister()
+        text = self.http().get("/metrics").text
+        done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True)
+        complaints = [line for line in (done.stdout + done.stderr).splitlines() if line]
+        # The reference's own two names are kept as they are, for its dashboards.
+        expected = [f"{name} metric names should not contain abbreviated units" for name in REFERENCE_UNITS]
+        self.assertEqual(sorted(complaints), sorted(expected))
+
+    def test_content_type_and_redirect(self):
+        client = self.http()
+        self.assertEqual(client.get("/metrics").headers["content-type"], "text/plain; version=0.0.4; charset=utf-8")
+        redirect = client.get("/metrics/")
+        self.assertEqual((redirect.status, redirect.headers["location"]), (307, "/metrics"))
+
+    def test_figures_after_known_traffic(self):
+        self.http().post("/cache/clear", {"force": True})
+        before = self.published()
+        self.assertEqual((before.value("l1_objects"), before.value("workers")), (0, 0))
+        engine = self.traffic(salt="tenantB")
+        of_model = {"model_name": engine.model, "cache_salt": "tenantB"}
+
+        page = self.published()
+
+        def grown(name, **labels):
+            return page.value(name, **labels) - (before.value(name, **labels) or 0)
+
+        self.assertEqual(page.value("lookups_requests_total", **of_model), 1)
+        self.assertEqual(page.value("lookup_requested_tokens_total", **of_model), 1280)
+        self.assertEqual(page.value("lookup_hit_tokens_total", **of_model), 768)
+        self.assertEqual(page.value("lookup_hit_l1_tokens_total", **of_model), 768)
+        self.assertEqual(page.value("lookup_hit_l1_keys_total", **of_model), 3)
+        self.assertEqual(page.value("num_chunks_loaded_total", worker_id=str(engine.instance), **of_model), 3)
+        for name in ("l1_write_chunks_total", "l1_read_chunks_total"):
+            self.assertEqual(grown(name, l1_tag="_default", cache_salt="tenantB"), 3)
+        for name in ("num_submitted_stores_total", "num_finished_stores_total", "num_submitted_retrieves_total",
+                     "num_finished_retrieves_total"):
+            self.assertEqual(grown(name, device="cpu"), 1, name)
+        for direction in ("store", "retrieve"):
+            self.assertEqual(grown("copied_bytes_total", direction=direction), 3 * OBJECT)
+        rate = {"device": "cpu", "engine_id": str(engine.instance), "model_name": engine.model}
+        for name in ("l0_l1_store_throughput_GB_per_second", "l0_l1_load_throughput_GB_per_second"):
+            self.assertEqual(page.value(name + "_count", **rate), 1)
+            self.assertGreater(page.value(name + "_sum", **rate), 0)
+        total = 1 << 28
+        dram = {"backend": "dram", "l1_tag": "_default"}
+        used = page.value("l1_memory_usage_bytes", **dram)
+        self.assertEqual(used - before.value("l1_memory_usage_bytes", **dram), 3 * OBJECT)
+        self.assertEqual(page.value("l1_usage_ratio", **dram), used / total)
+        self.assertEqual(page.value("l1_memory_total_bytes", **dram), total)
+        self.assertEqual(page.value("l1_staging_bytes", **dram), 0)
+        for operation, count in (("register_kv_cache", 1), ("store", 1), ("retrieve", 2), ("lookup", 1), ("end_session", 1)):
+            self.assertEqual(grown("requests_total", operation=operation), count, operation)
+            for phase in ("queue", "work"):
+                self.assertEqual(grown(f"request_{phase}_seconds_count", operation=operation), count, operation)
+        self.assertEqual(grown("request_failures_total", operation="retrieve", cause="not_leased"), 1)
+        self.assertEqual((page.value("l1_objects"), page.value("l1_chunks"), page.value("l1_pinned_chunks")), (3, 3, 0))
+        self.assertGreater(page.value("reply_seconds_count"), 0)
+        self.assertEqual(page.value("workers"), 1)
+        self.assertEqual(page.value("connections"), 1)
+        self.assertEqual(page.value("sessions"), 0)
+        self.assertGreater(page.value("received_bytes_total"), 0)
+        self.assertGreater(page.value("process_resident_memory_bytes"), 1 << 20)
+        loops = [dict(labels)["loop"] for name, labels in page.samples if name == "loop_silence_seconds"]
+        for loop in ("I/O thread", "request thread", "copy thread", "HTTP thread", "admin thread", "housekeeping"):
+            self.assertTrue([name for name in loops if name.startswith(loop)], loop)
+        resident = eventually(lambda: self.page().value("l1_model_bytes", model_name=engine.model, state="resident"),
+                              "bytes are counted by model")
+        self.assertEqual(resident, 3 * OBJECT)
+        engine.unregister()
+
+    def test_every_documented_metric_is_there(self):
+        self.traffic().unregister()
+        families = self.page().families
+        with open(__file__.replace("tests/admin/metrics_test.py", "docs/METRICS.md")) as file:
+            rows = [line.split("|") for line in file if line.startswith("| `")]
+        self.assertGreater(len(rows), 50)
+        told = {name for name in families}
+        for row in rows:
+            name, kind = row[1].strip(" `"), row[2].strip()
+            family = families[name.removesuffix("_total")] if kind == "counter" else families[name]
+            self.assertEqual(family.type, kind, name)
+            told.discard(family.name)
+        self.assertEqual(told, set(), "not documented")
+
+    def test_leases_freed_by_death_and_expired_are_told_apart(self):
+        import zmq
+        from kvclient import connect
+        context = zmq.Context()
+        client = connect(self.server.url, context)
+        engine = Engine(client, [dense()], 1024).register()
+        toks = tokens(512)
+        self.assertTrue(engine.store(toks, unique("store")))
+        self.assertEqual(engine.lookup(toks, unique("held")), 2)
+        before = self.page().value("leases_freed_by_death_total")
+        client.close()
+        context.destroy(0)
+        eventually(lambda: self.page().value("leases_freed_by_death_total") == before + 1, "the lease was given up")
+        self.assertEqual(self.page().value("leases_expired_total"), 0)
+
+    def test_series_are_bounded(self):
+        engine = Engine(self.connect(), [dense()], 1024)
+        for i in range(200):
+            engine.model, engine.salt = f"model {i}\n\"", f"salt-{i}"
+            engine.hit(tokens(256))
+        page = self.page()
+        rows = [labels for name, labels in page.samples if name == "lookups_requests_total"]
+        self.assertLessEqual(len(rows), 65)
+        self.assertGreater(page.value("lookups_requests_total", model_name="other", cache_salt="other"), 100)
+
+
+class Disabled(unittest.TestCase):
+    def test_there_is_no_page(self):
+        server = Server(["--l1-size-gb", "0.0625", "--disable-metrics"])
+        self.addCleanup(server.discard)
+        client = Client(server.http)
+        self.addCleanup(client.close)
+        self.assertEqual(client.get("/metrics").status, 404)
+        self.assertEqual(server.stop(), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

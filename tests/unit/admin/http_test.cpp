@@ -1,0 +1,44 @@
+#include "admin/http.hpp"
+
+#include <gmock/gmock.h>
+
+namespace lmcache::admin {
+namespace {
+
+using testing::ElementsAre;
+using testing::Pair;
+
+TEST(Target, IsAPathAndAQuery) {
+  Request request;
+  ASSERT_TRUE(parse_target("/cache/objects?tier=l1&model_name=org%2Fm+1&page_token=", request));
+  EXPECT_EQ(request.path, "/cache/objects");
+  EXPECT_THAT(request.query, ElementsAre(Pair("model_name", "org/m 1"), Pair("page_token", ""),
+                                         Pair("tier", "l1")));
+}
+
+TEST(Target, EscapesInThePathAreDecodedAndAPlusStays) {
+  Request request;
+  ASSERT_TRUE(parse_target("/quota/a%2fb+%C3%A4", request));
+  EXPECT_EQ(request.path, "/quota/a/b+\xc3\xa4");
+}
+
+TEST(Target, OfARepeatedNameTheLastValueCounts) {
+  Request request;
+  ASSERT_TRUE(parse_target("/x?a=1&a=2&&=3&b", request));
+  EXPECT_THAT(request.query, ElementsAre(Pair("a", "2"), Pair("b", "")));
+}
+
+TEST(Target, IsRefusedWhenItIsNone) {
+  for (const char* bad :
+       {"", "*", "http://h/", "/%", "/%2", "/%zz", "/a%00b", "/x?a=%", "/x?%00=1"}) {
+    Request request;
+    EXPECT_FALSE(parse_target(bad, request)) << bad;
+  }
+}
+
+TEST(Json, WhatIsNotUtf8IsReplaced) {
+  EXPECT_EQ(json({{"model", "\xff"}}).body, "{\"model\":\"\xEF\xBF\xBD\"}");
+}
+
+}  // namespace
+}  // namespace lmcache::admin

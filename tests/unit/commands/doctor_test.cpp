@@ -1,0 +1,148 @@
+#include "commands/doctor.hpp"
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+
+namespace lmcache::commands {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+Machine healthy() {
+  Machine machine;
+  machine.memory_available_bytes = std::uint64_t{64} << 30;
+  machine.memlock_bytes = UINT64_MAX;
+  machine.open_files = 1 << 20;
+  machine.transparent_hugepages = "madvise";
+  machine.shm_bytes = machine.shm_free_bytes = std::uint64_t{32} << 30;
+  machine.own_ipc_namespace = false;
+  machine.request_port_free = machine.http_port_free = true;
+  return machine;
+}
+
+Plan plan() {
+  Plan made;
+  made.l1_gib = 16;
+  made.own_version = "1.0";
+  return made;
+}
+
+Check check_of(const Machine& machine, const std::string& name) {
+  const auto checks = examine(machine, plan());
+  const auto found = std::ranges::find(checks, name, &Check::name);
+  EXPECT_NE(found, checks.end());
+  return *found;
+}
+
+/// What a change of one fact does to one check.
+template <class Change>
+Check after(const std::string& name, Change change) {
+  Machine machine = healthy();
+  change(machine);
+  const Check check = check_of(machine, name);
+  if (check.verdict != Verdict::kOk) {
+    EXPECT_THAT(check.cure, Not(IsEmpty())) << name;
+  }
+  return check;
+}
+
+TEST(Doctor, AHealthyMachineHasNothingToCure) {
+  for (const Check& check : examine(healthy(), plan())) {
+    EXPECT_EQ(check.verdict, Verdict::kOk) << check.name;
+    EXPECT_THAT(check.cure, IsEmpty());
+  }
+}
+
+TEST(Doctor, AnL1ThatDoesNotFitFails) {
+  const Check check = after("memory", [](Machine& m) { m.memory_available_bytes = 1u << 30; });
+  EXPECT_EQ(check.verdict, Verdict::kFail);
+  EXPECT_THAT(check.cure, HasSubstr("16384 MiB does not fit"));
+}
+
+TEST(Doctor, LimitsThatAreTooLowAreWarnedOf) {
+  EXPECT_EQ(after("memlock", [](Machine& m) { m.memlock_bytes = 8u << 20; }).verdict,
+            Verdict::kWarn);
+  EXPECT_EQ(after("open_files", [](Machine& m) { m.open_files = 1024; }).verdict, Verdict::kWarn);
+}
+
+TEST(Doctor, SmallPagesAndTheContainersSharedMemoryAreWarnedOf) {
+  EXPECT_EQ(after("hugepages", [](Machine& m) { m.transparent_hugepages = "never"; }).verdict,
+            Verdict::kWarn);
+  EXPECT_EQ(after("shared_memory", [](Machine& m) { m.shm_bytes = 64u << 20; }).verdict,
+            Verdict::kWarn);
+  EXPECT_EQ(after("shared_memory", [](Machine& m) { m.shm_bytes.reset(); }).verdict,
+            Verdict::kFail);
+}
+
+TEST(Doctor, AnIpcNamespaceOfItsOwnIsWarnedOf) {
+  EXPECT_EQ(after("ipc_namespace", [](Machine& m) { m.own_ipc_namespace = true; }).verdict,
+            Verdict::kWarn);
+  const auto unseen = [](bool container) {
+    return after("ipc_namespace",
+                 [=](Machine& m) {
+                   m.own_ipc_namespace.reset();
+                   m.in_container = container;
+                 })
+        .verdict;
+  };
+  EXPECT_EQ(unseen(true), Verdict::kWarn);
+  EXPECT_EQ(unseen(false), Verdict::kOk);
+}
+
+TEST(Doctor, GpusThatCannotBeUsedFail) {
+  const auto with_driver = [](Machine& m) {
+    m.gpu_driver = "550.54";
+    m.gpus = {"0000:01:00.0"};
+  };
+  EXPECT_EQ(after("gpus", with_driver).found, "1 GPUs, driver 550.54");
+  EXPECT_EQ(after("gpus",
+                  [&](Machine& m) {
+                    with_driver(m);
+                    m.unusable_devices = {"/dev/nvidia-uvm"};
+                  })
+                .verdict,
+            Verdict::kFail);
+  EXPECT_EQ(after("gpus", [&](Machine& m) { m.gpu_driver = "550.54"; }).verdict, Verdict::kFail);
+}
+
+TEST(Doctor, SeveralNumaNodesAreWarnedOf) {
+  EXPECT_EQ(after("numa", [](Machine& m) { m.numa_nodes = 2; }).verdict, Verdict::kWarn);
+}
+
+TEST(Doctor, ABusyPortFailsUnlessAServerAnswers) {
+  const Check busy = after("request_port", [](Machine& m) { m.request_port_free = false; });
+  EXPECT_EQ(busy.verdict, Verdict::kFail);
+  EXPECT_THAT(busy.cure, HasSubstr("another --port"));
+  EXPECT_EQ(after("http_port",
+                  [](Machine& m) {
+                    m.http_port_free = false;
+                    m.server_version = "1.0";
+                  })
+                .verdict,
+            Verdict::kOk);
+}
+
+TEST(Doctor, ARunningServerIsToBeWellAndOfThisVersion) {
+  EXPECT_EQ(after("running_server", [](Machine& m) { m.server_version = "0.9"; }).verdict,
+            Verdict::kWarn);
+  const Check ill = after("running_server", [](Machine& m) {
+    m.server_version = "1.0";
+    m.server_illness = "not come round for 12 s: copy thread 0";
+  });
+  EXPECT_EQ(ill.verdict, Verdict::kFail);
+  EXPECT_THAT(ill.found, HasSubstr("copy thread 0"));
+}
+
+TEST(Doctor, LooksAroundThisMachine) {
+  const Machine machine = look_around(plan());
+  EXPECT_GT(machine.open_files, 0u);
+  EXPECT_GE(machine.numa_nodes, 1u);
+  ASSERT_TRUE(machine.memory_available_bytes);
+  EXPECT_GT(*machine.memory_available_bytes, 0u);
+}
+
+}  // namespace
+}  // namespace lmcache::commands

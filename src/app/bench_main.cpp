@@ -261,7 +261,7 @@ int run_bench(const std::vector<std::string>& args) {
     app.parse(std::vector<std::string>(args.rbegin(), args.rend()));
   } catch (const CLI::CallForHelp&) {
     const CLI::App* shown = *trace_app ? trace_app : *eviction_app ? eviction_app : &app;
-    std::fputs(shown->help().c_str(), stdout);
+    std::fputs(shown->help(shown == &app ? "" : app.get_name()).c_str(), stdout);
     return 0;
   } catch (const CLI::ParseError& error) {
     return fail(2, error.what());

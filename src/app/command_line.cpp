@@ -54,8 +54,8 @@ Invocation parse_command_line(const std::vector<std::string>& args,
     }
     return usage_error("lmcache",
                        "unknown command '" + first + "'" +
-                           did_you_mean(first, {"server", "bench", "ping", "describe", "kvcache", "quota",
-                                                "doctor", "--help", "--version"}));
+                           did_you_mean(first, {"server", "bench", "ping", "describe", "kvcache",
+                                                "quota", "doctor", "--help", "--version"}));
   }
   const std::vector<std::string> rest(args.begin() + 1, args.end());
   if (asks_for_help(rest)) return prints(server_help());

@@ -281,9 +281,8 @@ FlagGroup observability_flags() {
 }  // namespace
 
 const std::vector<FlagGroup>& server_flags() {
-  static const std::vector<FlagGroup> groups{socket_flags(), request_flags(),
-                                             cache_flags(),  gpu_flags(),
-                                             limit_flags(),  http_flags(),
+  static const std::vector<FlagGroup> groups{socket_flags(),       request_flags(), cache_flags(),
+                                             gpu_flags(),          limit_flags(),   http_flags(),
                                              observability_flags()};
   return groups;
 }

@@ -61,6 +61,8 @@ Response checksums(const Context& context, const Request& request) {
   if (auto refusal = input.refusal()) return *refusal;
   const engine::InstancePtr worker = find_worker(context, instance);
   if (!worker) return detail(404, "instance_id " + std::to_string(instance) + " not registered");
+  if (worker->memory)
+    return detail(501, "checksums of GPU pages do not exist yet; those of CPU tensors do");
   if (ids.empty()) return detail(400, "block_ids is required");
   if (blocks_per_chunk == 0) return detail(400, "chunk_size must be positive");
   const auto tensors = tensor_pages(worker->geometry);

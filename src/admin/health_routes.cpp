@@ -12,8 +12,16 @@ Response unhealthy(const std::string& reason) {
   return json({{"status", "unhealthy"}, {"reason", reason}}, 503);
 }
 
-Response healthcheck() {
+/// The first GPU in use that CUDA has given up.
+std::optional<std::string> lost_gpu(const Context& context) {
+  for (const gpu::DeviceStatus& device : context.engine.devices().status())
+    if (!device.error.empty()) return "GPU " + device.uuid + " is lost: " + device.error;
+  return std::nullopt;
+}
+
+Response healthcheck(const Context& context) {
   if (const auto reason = illness(obs::vitals())) return unhealthy(*reason);
+  if (const auto reason = lost_gpu(context)) return unhealthy(*reason);
   return json({{"status", "healthy"}});
 }
 
@@ -46,7 +54,7 @@ void add_health_routes(Router& router, const Context& context) {
   router.add({.verb = Verb::get,
               .pattern = "/healthcheck",
               .summary = "Whether every loop of the server is alive",
-              .handler = [](const Request&) { return healthcheck(); },
+              .handler = [&context](const Request&) { return healthcheck(context); },
               .open = true,
               .answers = {{503, "Unwell; the reason names what"}}});
   router.add({.verb = Verb::get,

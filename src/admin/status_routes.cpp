@@ -94,6 +94,28 @@ Json connections_report(const net::NetStats& stats) {
           {"unsent_bytes", stats.unsent_bytes}};
 }
 
+Json gpus_report(const std::vector<gpu::DeviceStatus>& devices) {
+  Json out = Json::array();
+  for (const gpu::DeviceStatus& device : devices)
+    out.push_back({{"uuid", device.uuid},
+                   {"is_healthy", device.error.empty()},
+                   {"error", device.error},
+                   {"workers", device.workers},
+                   {"staging_bytes", device.staging_bytes},
+                   {"queued_transfers", device.queued_transfers},
+                   {"stored_bytes", device.stored_bytes},
+                   {"retrieved_bytes", device.retrieved_bytes},
+                   {"direct_transfers", device.direct_transfers},
+                   {"failed_transfers", device.failed_transfers}});
+  return out;
+}
+
+Json pinning_report(const gpu::PinnedPoolStatus& pool) {
+  return {{"total_bytes", pool.total_bytes},   {"touched_bytes", pool.touched_bytes},
+          {"pinned_bytes", pool.pinned_bytes}, {"failed_parts", pool.failed_parts},
+          {"seconds_left", pool.seconds_left}, {"error", pool.error}};
+}
+
 Response status(const Context& context) {
   const ServerConfig& config = context.config;
   const auto workers = context.engine.instances().all();
@@ -129,6 +151,8 @@ Response status(const Context& context) {
                  {"subscribers", 0}}},
                {"registered_gpu_ids", std::move(ids)},
                {"cache_context_meta", workers_report(workers)},
+               {"gpus", gpus_report(context.engine.devices().status())},
+               {"l1_pinning", pinning_report(context.engine.pinned_pool().status())},
                {"connections", connections_report(context.server.stats())}});
 }
 

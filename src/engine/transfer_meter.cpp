@@ -7,10 +7,9 @@
 namespace lmcache::engine {
 namespace {
 
-constexpr const char* kDevice = "cpu";
-
 obs::TransferRates& rates_of(const Instance& worker) {
-  return obs::metrics().rates.row({kDevice, std::to_string(worker.id), worker.model});
+  return obs::metrics().rates.row(
+      {worker.memory ? "cuda" : "cpu", std::to_string(worker.id), worker.model});
 }
 
 }  // namespace

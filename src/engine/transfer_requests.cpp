@@ -161,9 +161,9 @@ class Store final : public Transfer<wire::StoreRequest>,
     if (!ticket) return end(ticket.error());
     ticket_ = std::move(*ticket);
     if (ticket_.objects().empty()) return end({});
+    meter_.store_submitted(ticket_.objects());
     if (worker_->memory) return store_from_gpu();
     auto job = plan(copy::Direction::kStore, ticket_.objects(), 0);
-    meter_.store_submitted(ticket_.objects());
     job.done = [self = shared_from_this()](const Status& status) { self->copied(status); };
     engine_.copier().submit(std::move(job));
   }
@@ -193,7 +193,8 @@ class Store final : public Transfer<wire::StoreRequest>,
       self->engine_.cache().publish(self->ticket_);
       self->end({}, *event);
     };
-    transfer.done = [self = shared_from_this()](const Status& status) {
+    transfer.done = [self = shared_from_this(), worker = worker_](const Status& status) {
+      self->meter_.store_ended(status.has_value(), self->keyspace(), *worker);
       StoreTicket ticket = std::move(self->ticket_);
       if (!status) self->engine_.cache().withdraw(std::move(ticket));
     };
@@ -237,6 +238,7 @@ class Retrieve final : public Transfer<wire::RetrieveRequest>,
                                });
     if (!pins) return end(pins.error());
     pins_ = std::move(*pins);
+    meter_.retrieve_submitted(pins_.objects());
     if (worker_->memory) return retrieve_to_gpu();
     // A GPU may still be writing what this CPU worker wants to read.
     engine_.devices().when_settled(pins_.objects(), [self = shared_from_this()](bool written) {
@@ -248,7 +250,6 @@ class Retrieve final : public Transfer<wire::RetrieveRequest>,
  private:
   void copy() {
     auto job = plan(copy::Direction::kRetrieve, pins_.objects(), request_.skip_first_n_tokens);
-    meter_.retrieve_submitted(pins_.objects());
     job.done = [self = shared_from_this()](const Status& status) { self->copied(status); };
     engine_.copier().submit(std::move(job));
   }
@@ -261,7 +262,11 @@ class Retrieve final : public Transfer<wire::RetrieveRequest>,
       if (event) return self->end({}, *event);
       self->end(event.error());
     };
-    transfer.done = [self = shared_from_this()](const Status&) { self->pins_ = ReadPins{}; };
+    transfer.done = [self = shared_from_this(), worker = worker_](const Status& status) {
+      self->meter_.retrieve_ended(status.has_value(), self->keyspace(), *worker,
+                                  self->range_->count());
+      self->pins_ = ReadPins{};
+    };
     engine_.devices().submit(std::move(transfer));
   }
 

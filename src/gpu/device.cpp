@@ -33,7 +33,12 @@ Memory::~Memory() {
 
 Device::Device(int ordinal, std::string uuid, const DeviceOptions& options, PendingStores& pending,
                PoolUsers& pool)
-    : ordinal_(ordinal), uuid_(std::move(uuid)), options_(options), pending_(pending), pool_(pool) {
+    : ordinal_(ordinal),
+      uuid_(std::move(uuid)),
+      options_(options),
+      pending_(pending),
+      pool_(pool),
+      pulse_("GPU " + uuid_) {
   status_.uuid = uuid_;
   thread_ = std::thread([this] { run(); });
 }
@@ -58,6 +63,7 @@ void Device::post(std::function<void()> task) {
 void Device::run() {
   std::unique_lock lock(mutex_);
   for (;;) {
+    pulse_.beat();
     while (!tasks_.empty()) {
       auto task = std::move(tasks_.front());
       tasks_.pop_front();
@@ -82,13 +88,15 @@ void Device::run() {
     if (more != Busy::kNo) {
       wake_.wait_for(lock, more == Busy::kGated ? kLookAtGates : kLook, awake);
     } else if (active_ && users_ == 0) {
-      if (!wake_.wait_until(lock, unused_since_ + kLinger, awake)) {
+      const auto until = unused_since_ + kLinger;
+      if (!wake_.wait_for(lock, obs::Pulse::kInterval, awake) &&
+          std::chrono::steady_clock::now() >= until) {
         lock.unlock();
         deactivate();
         lock.lock();
       }
     } else {
-      wake_.wait(lock, awake);
+      wake_.wait_for(lock, obs::Pulse::kInterval, awake);
     }
   }
   lock.unlock();

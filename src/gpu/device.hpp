@@ -12,6 +12,7 @@
 #include "gpu/lane.hpp"
 #include "gpu/memory.hpp"
 #include "gpu/transfer.hpp"
+#include "obs/pulse.hpp"
 
 #include <atomic>
 #include <chrono>
@@ -99,6 +100,7 @@ class Device {
   bool stopped_ = false;
   DeviceStatus status_;
 
+  obs::Pulse pulse_;
   std::thread thread_;
 };
 

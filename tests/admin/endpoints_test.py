@@ -33,7 +33,7 @@ class Endpoints(AdminCase):
         self.assertEqual(list(config)[:3], ["mp", "storage_manager", "observability"])
         self.assertEqual(config["mp"]["chunk_size"], 256)
         self.assertEqual(config["storage_manager"]["l1_manager_config"]["memory_config"]["size_in_bytes"], 1 << 28)
-        self.assertEqual(config["storage_manager"]["eviction_config"]["eviction_policy"], "LRU")
+        self.assertEqual(config["storage_manager"]["eviction_config"]["eviction_policy"], "LFU")
         self.assertEqual(config["http"]["http_host"], "127.0.0.1")
         self.assertEqual(self.http().get("/config/adapters").json, {"adapters": []})
 

@@ -37,7 +37,7 @@ class PublishedCli(AdminCase):
         self.assertEqual(told["engine_type"], "MPCacheServer")
         self.assertEqual(told["chunk_size"], 256)
         self.assertEqual(told["l1_capacity_gb"], 0.25)
-        self.assertEqual(told["eviction_policy"], "LRU")
+        self.assertEqual(told["eviction_policy"], "LFU")
         self.assertGreater(told["cached_objects"], 0)
         (model,) = told["models"]
         self.assertEqual((model["model"], model["world_size"]), (engine.model, 1))

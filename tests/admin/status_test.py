@@ -42,7 +42,7 @@ class Status(AdminCase):
               "temporary_count": 0, "staging_object_count": 0, "staging_bytes": 0, "memory_used_bytes": 0,
               "memory_total_bytes": total, "memory_configured_bytes": total, "capacity_bytes_by_backend": {"dram": total},
               "memory_usage_ratio": 0, "write_ttl_seconds": 77, "read_ttl_seconds": 300}
-        eviction = {"is_healthy": True, "thread_alive": True, "eviction_policy": "LRU", "trigger_watermark": 0.7,
+        eviction = {"is_healthy": True, "thread_alive": True, "eviction_policy": "LFU", "trigger_watermark": 0.7,
                     "eviction_ratio": 0.1}
         self.assertEqual(storage["l1_managers"], {"_default": l1})
         self.assertEqual(storage["l1_manager"], l1)

@@ -51,11 +51,10 @@ class Usage(unittest.TestCase):
             ["--grpc-server-workers=4"],
             ["--enable", "a", "b"],
             ["--l2-adapter", '{"type": "fs"}', "--l2-adapter", "{}"],
-            ["--isolated-ipc"],
-            ["--no-isolated-ipc"],
             ["--otlp-endpoint", "http://c:4317"],
             ["--enable-gc-monitor"],
-            ["--l1-use-hugepages"],
+            ["--gds-l1-use-direct-io"],
+            ["--no-gds-l1-use-direct-io"],
             ["-q"],
         ):
             name = args[0].split("=")[0]

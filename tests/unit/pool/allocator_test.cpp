@@ -55,6 +55,24 @@ TEST(Allocator, RefusesWhatDoesNotFit) {
   EXPECT_EQ(pool.largest_free_bytes(), 0u);
 }
 
+TEST(Allocator, NothingStraddlesTwoParts) {
+  Allocator pool(10 * 4096, 4096, 4 * 4096);  // parts of 4, 4 and 2 units; 3, 3 and 2 are used
+  EXPECT_EQ(pool.total_bytes(), 8u * 4096);
+  EXPECT_EQ(pool.largest_free_bytes(), 3u * 4096);
+  EXPECT_FALSE(pool.allocate(4 * 4096));
+  std::vector<std::uint64_t> taken;
+  while (const auto at = pool.allocate(4096)) taken.push_back(*at);
+  EXPECT_EQ(taken.size(), 8u);
+  EXPECT_EQ(pool.used_bytes(), pool.total_bytes());
+  for (const std::uint64_t at : taken) {
+    EXPECT_NE(at, 3u * 4096);
+    EXPECT_NE(at, 7u * 4096);
+    pool.free(at, 4096);
+  }
+  EXPECT_EQ(pool.free_extents(),
+            (std::vector<Extent>{{0, 3 * 4096}, {4 * 4096, 3 * 4096}, {8 * 4096, 2 * 4096}}));
+}
+
 TEST(Allocator, AnEmptyPoolServesNothing) {
   Allocator pool(kUnit - 1, kUnit);
   EXPECT_EQ(pool.total_bytes(), 0u);

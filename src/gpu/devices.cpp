@@ -151,6 +151,9 @@ void Devices::open(std::vector<wire::Descriptor> tensors,
 Status Devices::check(const Geometry& geometry) const {
   for (const KernelGroup& group : geometry.kernel_groups) {
     const std::uint64_t page = geometry::page_bytes(group);
+    if (group.num_blocks >= kernels::kNoBlock)
+      return Error{Cause::kBadGeometry, "a group of " + std::to_string(group.num_blocks) +
+                                            " blocks; ids on a GPU have 32 bits"};
     if (page + 512 <= kSlotBytes) continue;
     return Error{Cause::kBadGeometry, "a page of " + std::to_string(page) +
                                           " bytes does not fit a staging buffer of " +

@@ -27,6 +27,10 @@ class Status(AdminCase):
         status = self.status()
         storage = status.pop("storage_manager")
         connections = status.pop("connections")
+        # Where there is no GPU nothing is pinned and none is in use.
+        self.assertEqual(status.pop("gpus"), [])
+        self.assertEqual(status.pop("l1_pinning"), {"total_bytes": 1 << 28, "touched_bytes": 0, "pinned_bytes": 0, "failed_parts": 0,
+                                                    "seconds_left": 0, "error": ""})
         self.assertEqual(status, {
             "is_healthy": True, "engine_type": "MPCacheServer", "chunk_size": 256, "hash_algorithm": "blake3",
             "active_sessions": 0, "active_prefetch_jobs": 0, "active_p2p_lookup_jobs": 0, "p2p_enabled": False,

@@ -28,7 +28,8 @@ std::optional<Response> Input::refusal() const {
 
 std::string Input::query_text(const std::string& name, std::string fallback) {
   const auto found = request_.query.find(name);
-  return found == request_.query.end() ? std::move(fallback) : found->second;
+  if (found == request_.query.end()) return fallback;
+  return found->second;
 }
 
 std::int64_t Input::query_integer(const std::string& name, std::int64_t fallback, std::int64_t low,

@@ -92,7 +92,7 @@ class Register final : public AnsweredRequest, public std::enable_shared_from_th
 
   Status map_segments() {
     for (const wire::Descriptor& descriptor : request_.tensors)
-      if (const Status mapped = map_segment(descriptor); !mapped) return mapped;
+      if (Status mapped = map_segment(descriptor); !mapped) return mapped;
     return {};
   }
 

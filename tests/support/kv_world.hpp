@@ -97,9 +97,10 @@ struct World {
     return out;
   }
   [[nodiscard]] std::uint64_t object_bytes(std::uint64_t align) const {
-    const auto all = objects(nullptr, align);
-    const auto last = reinterpret_cast<std::uintptr_t>(all.back().data) + all.back().bytes;
-    return (last + align - 1) / align * align;
+    std::uint64_t bytes = 0;
+    for (const ObjectGroup& group : geometry->object_groups)
+      bytes += (group.bytes + align - 1) / align * align;
+    return bytes * chunks;
   }
 
   /// What the copy should do, done on the host: `where` are the bases to use.

@@ -5,20 +5,15 @@
 #include "engine/transfer_meter.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <optional>
 
 namespace lmcache::engine {
 namespace {
 
-constexpr std::string_view kCpuEvent = "stub_ipc_handle";
-
 /// A CPU worker has no device to wait for: its events are a fixed text, or nothing. The reply hands
 /// back what came.
 Status check_event(wire::ByteView event) {
-  const bool stub = event.size() == kCpuEvent.size() &&
-                    std::memcmp(event.data(), kCpuEvent.data(), event.size()) == 0;
-  if (event.empty() || stub) return {};
+  if (gpu::names_no_event(event)) return {};
   return Error{Cause::kMalformed, "an event handle of " + std::to_string(event.size()) +
                                       " bytes does not belong to a CPU worker"};
 }

@@ -369,8 +369,7 @@ void Device::submit(Transfer transfer) {
   post([this, held] {
     // Counted when it ends well.
     const bool store = held->direction == copy::Direction::kStore;
-    std::uint64_t bytes = 0;
-    for (const ObjectRef& object : held->objects) bytes += object.bytes;
+    const std::uint64_t bytes = object_bytes(held->objects);
     held->done = [this, store, bytes, done = std::move(held->done)](const Status& status) {
       {
         const std::lock_guard lock(mutex_);

@@ -12,8 +12,6 @@
 namespace lmcache::gpu {
 namespace {
 
-constexpr std::string_view kCpuEvent = "stub_ipc_handle";
-
 constexpr std::uint64_t kLeastBatch = 1ull << 20;
 
 /// A rectangle costs about 2 us to enqueue: with smaller ones the link would mostly wait. What is
@@ -32,21 +30,17 @@ Status check(cudaError_t error, const char* what) {
   return cuda_error(Cause::kCopyFailed, what, error);
 }
 
-std::uint64_t object_bytes(const std::vector<ObjectRef>& objects) {
-  std::uint64_t bytes = 0;
-  for (const ObjectRef& object : objects) bytes += object.bytes;
-  return bytes;
+Pages pages_of(const Transfer& transfer, const LaneContext& context) {
+  return {transfer.geometry.get(), &transfer.ids,        transfer.objects,   transfer.first_chunk,
+          transfer.null_id,        transfer.skip_tokens, context.align_bytes};
 }
 
 }  // namespace
 
 Running::Running(Transfer given, LaneContext& context) : transfer(std::move(given)) {
-  const Pages pages{transfer.geometry.get(), &transfer.ids,    transfer.objects,
-                    transfer.first_chunk,    transfer.null_id, transfer.skip_tokens,
-                    context.align_bytes};
   // By address: what lies side by side in the pool goes in one DMA.
   std::ranges::sort(transfer.objects, {}, &ObjectRef::data);
-  batches.emplace(pages);
+  batches.emplace(pages_of(transfer, context));
   left = object_bytes(transfer.objects);
 }
 
@@ -151,10 +145,7 @@ Status Way::begin(Running& running) {
   running.needs = context_.pending->find(transfer.objects);
   running.alone = queued_.empty() && running.needs.empty();
   if (direct_may_be_faster()) {
-    const Pages pages{transfer.geometry.get(), &transfer.ids,    transfer.objects,
-                      transfer.first_chunk,    transfer.null_id, transfer.skip_tokens,
-                      context_.align_bytes};
-    auto rects = plan_rects(pages, memory.origins());
+    auto rects = plan_rects(pages_of(transfer, context_), memory.origins());
     if (total_bytes(rects) >= kLeastRect * rects.size()) {
       running.rects = std::move(rects);
       running.direct = true;
@@ -203,10 +194,7 @@ Status Way::wait_for_engine(Running& running) {
     running.engine_event = Event(opened);
     return over(running) || running.held ? Status{} : close_gate(running);
   }
-  const bool none =
-      event.empty() || (event.size() == kCpuEvent.size() &&
-                        std::memcmp(event.data(), kCpuEvent.data(), event.size()) == 0);
-  if (none) return {};
+  if (names_no_event(event)) return {};
   return Error{Cause::kMalformed,
                "an event handle of " + std::to_string(event.size()) +
                    " bytes is neither an event (64) nor a timeline semaphore (81)"};

@@ -14,7 +14,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace lmcache::gpu {
@@ -48,6 +50,20 @@ struct Transfer {
   std::function<void(Status)> done;
 };
 // Both callbacks run on the GPU's thread, without a lock held, and must neither block nor throw.
+
+/// Logical bytes of all of them.
+[[nodiscard]] inline std::uint64_t object_bytes(std::span<const ObjectRef> objects) noexcept {
+  std::uint64_t bytes = 0;
+  for (const ObjectRef& object : objects) bytes += object.bytes;
+  return bytes;
+}
+
+/// An event handle that names nothing to wait for: empty, or the fixed text of a CPU worker.
+[[nodiscard]] inline bool names_no_event(wire::ByteView event) noexcept {
+  constexpr std::string_view kCpuEvent = "stub_ipc_handle";
+  return event.empty() ||
+         std::string_view(reinterpret_cast<const char*>(event.data()), event.size()) == kCpuEvent;
+}
 
 /// One GPU that engines use, as status shows it.
 struct DeviceStatus {

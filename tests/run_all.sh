@@ -105,12 +105,10 @@ stage_acceptance() {
   return $result
 }
 
-# sanitized PRESET: the suites that need no timing, and the published client against a server built the same way.
-sanitized() {
-  build "$1" && ctest --preset "$1" -j "$(nproc)" -L 'unit|wire' && python_tests client "build/$1/src/app/lmcache"
+# The suites that need no timing, and the published client against a server built the same way.
+stage_asan() {
+  build asan && ctest --preset asan -j "$(nproc)" -L 'unit|wire' && python_tests client build/asan/src/app/lmcache
 }
-
-stage_asan() { sanitized asan; }
 
 # Targets are named fuzz_x; their seeds, if any, are in tests/fuzz/corpus/x and are only read.
 stage_fuzz() {
@@ -136,10 +134,13 @@ stage_tidy() {
     | grep "^$PWD/src/.*\.cpp$" | sort -u | xargs -n 4 -P "$(nproc)" clang-tidy --quiet -p build/asan
 }
 
-# In a shell of its own, because CMake runs the tests while building, to list their cases.
-stage_tsan() {
-  "${no_aslr[@]}" env venv="$venv" bash -c "$(declare -f sanitized build python_tests); sanitized tsan"
+# What has threads, and the published client. In a shell of its own, because CMake runs the tests while building, to list their
+# cases.
+threaded() {
+  cmake --preset tsan && cmake --build --preset tsan --target threaded \
+    && ctest --preset tsan -j "$(nproc)" -L threaded && python_tests client build/tsan/src/app/lmcache
 }
+stage_tsan() { "${no_aslr[@]}" env venv="$venv" bash -c "$(declare -f threaded python_tests); threaded"; }
 
 stages=(deps published_client promtool format release ctest cli client admin package acceptance asan fuzz tidy tsan)
 [ "${1:-}" = --list ] && { printf '%s\n' "${stages[@]}"; exit 0; }

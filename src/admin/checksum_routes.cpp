@@ -21,8 +21,19 @@ engine::InstancePtr find_worker(const Context& context, std::uint64_t id) {
   return found == workers.end() ? nullptr : *found;
 }
 
+/// On the GPU's own thread, between transfers.
+Reader gpu_reader(const Context& context, const gpu::MemoryPtr& memory) {
+  return [&devices = context.engine.devices(), memory](std::vector<copy::Run> runs) {
+    std::promise<bool> done;
+    auto result = done.get_future();
+    devices.read(memory, std::move(runs),
+                 [&done](const Status& status) { done.set_value(status.has_value()); });
+    return result.get();
+  };
+}
+
 /// The copy threads read: they survive a worker that shrinks its memory, and take turns.
-Reader reader(const Context& context) {
+Reader cpu_reader(const Context& context) {
   return [&copier = context.engine.copier()](std::vector<copy::Run> runs) {
     std::promise<bool> done;
     copy::CopyJob job;
@@ -61,14 +72,12 @@ Response checksums(const Context& context, const Request& request) {
   if (auto refusal = input.refusal()) return *refusal;
   const engine::InstancePtr worker = find_worker(context, instance);
   if (!worker) return detail(404, "instance_id " + std::to_string(instance) + " not registered");
-  if (worker->memory)
-    return detail(501, "checksums of GPU pages do not exist yet; those of CPU tensors do");
   if (ids.empty()) return detail(400, "block_ids is required");
   if (blocks_per_chunk == 0) return detail(400, "chunk_size must be positive");
   const auto tensors = tensor_pages(worker->geometry);
   if (auto refusal = refuse_blocks(tensors, ids)) return *refusal;
-  auto digests =
-      block_checksums(tensors, worker->bases, ids, blocks_per_chunk, layerwise, reader(context));
+  const Reader read = worker->memory ? gpu_reader(context, worker->memory) : cpu_reader(context);
+  auto digests = block_checksums(tensors, worker->bases, ids, blocks_per_chunk, layerwise, read);
   if (!digests) return detail(503, "the worker's memory could not be read");
   const std::size_t chunks = (ids.size() - 1) / blocks_per_chunk + 1;
   return json({{"status", "success"},

@@ -33,7 +33,8 @@ struct TensorPages {
 /// Every tensor that is moved, in the order of registration. Points into `geometry`.
 [[nodiscard]] std::vector<TensorPages> tensor_pages(const Geometry& geometry);
 
-/// Copies page -> object bytes of the runs; false if a page could not be read.
+/// Copies page -> object bytes (the page may be on a GPU) of the runs; false if a page could not be
+/// read.
 using Reader = std::function<bool(std::vector<copy::Run> runs)>;
 
 /// Hex digests: one per `blocks_per_chunk` blocks over all tensors, or per tensor ("layer_N") when

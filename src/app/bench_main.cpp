@@ -41,6 +41,7 @@ void write_file(const std::string& path, const std::string& text) {
 struct TraceCommand {
   sim::TraceOptions options;
   std::string workload = "chat", out;
+  std::uint32_t pause_seconds = 1;
 
   void add_flags(CLI::App& app) {
     app.add_option("--workload", workload, std::string(sim::workload_names()))
@@ -55,11 +56,20 @@ struct TraceCommand {
     app.add_option("--tenants", options.tenants, "with several, each request has a cache_salt")
         ->check(CLI::Range(1u, 1'000'000u))
         ->capture_default_str();
+    app.add_option("--pause-seconds", pause_seconds,
+                   "the shortest pause between a source's requests")
+        ->check(CLI::Range(1u, 86'400u))
+        ->capture_default_str();
+    app.add_option("--pause-doublings", options.pause_doublings,
+                   "pauses up to so many doublings of that, each as likely as the next")
+        ->check(CLI::Range(1u, sim::kMostPauseDoublings))
+        ->capture_default_str();
     app.add_option("--out", out, "file to write; stdout without");
   }
 
   void run() {
     options.workload = workload;
+    options.pause_ms = pause_seconds * 1000;
     const sim::Trace trace = value_or_throw(sim::generate_trace(options));
     if (out.empty()) return sim::write_trace(std::cout, trace);
     std::ofstream file(out, std::ios::binary);

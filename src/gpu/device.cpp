@@ -25,6 +25,9 @@ constexpr std::chrono::seconds kLinger{1};
 /// sleeping thread.
 constexpr std::chrono::microseconds kExpect{300};
 
+/// Read for diagnostics between two looks at the transfers: a few milliseconds.
+constexpr std::uint64_t kReadAtOnce = 4ull << 20;
+
 }  // namespace
 
 Memory::~Memory() {
@@ -130,6 +133,27 @@ void Device::abandon(MemoryPtr memory) {
     for (const auto direction : {copy::Direction::kStore, copy::Direction::kRetrieve})
       memory->lane().way(direction).abandon(memory.get());
   });
+}
+
+void Device::read(MemoryPtr memory, std::vector<copy::Run> runs, std::function<void(Status)> done) {
+  post(
+      [this, memory = std::move(memory), runs = std::move(runs), done = std::move(done)]() mutable {
+        if (stopping_) return done(Error{Cause::kStopping, "the server is stopping"});
+        cudaError_t error = lost_;
+        std::uint64_t bytes = 0;
+        while (error == cudaSuccess && !runs.empty() && bytes < kReadAtOnce) {
+          const copy::Run run = runs.back();
+          runs.pop_back();
+          error = cudaMemcpy(run.object, run.page, run.bytes, cudaMemcpyDeviceToHost);
+          bytes += run.bytes;
+        }
+        if (error != cudaSuccess) {
+          static_cast<void>(cudaGetLastError());
+          return done(cuda_error(Cause::kCopyFailed, "GPU " + uuid_ + ": reading pages", error));
+        }
+        if (runs.empty()) return done({});
+        read(std::move(memory), std::move(runs), std::move(done));
+      });
 }
 
 void Device::stop() {

@@ -52,6 +52,7 @@ class Device {
   void expect();
   /// The engine of this memory has gone: transfers that wait for its event wait no more.
   void abandon(MemoryPtr memory);
+  void read(MemoryPtr memory, std::vector<copy::Run> runs, std::function<void(Status)> done);
   /// From ~Memory: to be closed on the GPU's thread.
   void close(Memory::Contents contents, std::shared_ptr<Lane> lane);
   /// Releases a context that was kept for the pool's sake.

@@ -176,6 +176,12 @@ void Devices::abandon(MemoryPtr memory) {
   device.abandon(std::move(memory));
 }
 
+void Devices::read(MemoryPtr memory, std::vector<copy::Run> runs,
+                   std::function<void(Status)> done) {
+  Device& device = memory->device();
+  device.read(std::move(memory), std::move(runs), std::move(done));
+}
+
 void Devices::when_settled(std::span<const ObjectRef> objects, std::function<void(bool)> settled) {
   const std::vector<FencePtr> fences = impl_->pending.find(objects);
   if (fences.empty()) {

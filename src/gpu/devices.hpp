@@ -49,6 +49,10 @@ class Devices {
   /// The engine has gone, its event may never come: its transfers wait for it no more, and fail.
   void abandon(MemoryPtr memory);
 
+  /// Copies runs of the registration's pages (Run::page on the GPU) to host memory (Run::object), a
+  /// few MiB between two transfers at a time: for diagnostics, not for speed. `done` exactly once.
+  void read(MemoryPtr memory, std::vector<copy::Run> runs, std::function<void(Status)> done);
+
   /// Calls `settled` once no copy into these objects is under way, at once if there is none: false
   /// if one of them failed. For readers that are not on a GPU.
   void when_settled(std::span<const ObjectRef> objects, std::function<void(bool)> settled);

@@ -33,6 +33,10 @@ void Devices::expect(Memory&) {}
 
 void Devices::abandon(MemoryPtr) {}
 
+void Devices::read(MemoryPtr, std::vector<copy::Run>, std::function<void(Status)> done) {
+  done(Error{Cause::kCopyFailed, "this server was built without CUDA"});
+}
+
 void Devices::when_settled(std::span<const ObjectRef>, std::function<void(bool)> settled) {
   settled(true);
 }

@@ -115,9 +115,11 @@ class Generator {
     };
     std::priority_queue<Event> events;
     std::uint64_t number = 0;
-    // People and tools mostly come back soon, and now and then after minutes: each doubling of one
-    // second is as likely as the next, up to 8.5 minutes.
-    const auto pause = [&] { return between(1000, 2000) << between(0, 8); };
+    // By default people and tools mostly come back soon, and now and then after minutes: up to 8.5.
+    const auto pause = [&] {
+      return std::uint64_t{between(options_.pause_ms, 2 * options_.pause_ms)}
+             << between(0, options_.pause_doublings - 1);
+    };
     for (std::uint32_t i = 0; i < options_.active; ++i) events.push({pause(), number++, make()});
     Trace trace;
     while (trace.size() < options_.requests) {
@@ -164,6 +166,9 @@ std::string_view workload_names() noexcept {
 }
 
 Result<Trace> generate_trace(const TraceOptions& options) {
+  if (options.pause_ms == 0 || options.pause_ms > UINT32_MAX / 2 || options.pause_doublings == 0 ||
+      options.pause_doublings > kMostPauseDoublings)
+    return Error{Cause::kMalformed, "pauses are at least a millisecond and at most 20 doublings"};
   Generator generator(options);
   if (options.workload == "chat") return generator.chat();
   if (options.workload == "agents") return generator.agents();

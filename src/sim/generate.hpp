@@ -19,12 +19,18 @@ namespace lmcache::sim {
 
 inline constexpr std::uint32_t kTraceBlockTokens = 512;  ///< as in the public Mooncake traces
 
+inline constexpr std::uint32_t kMostPauseDoublings = 20;
+
 struct TraceOptions {
   std::string_view workload = "chat";
   std::uint64_t seed = 1;
   std::uint32_t requests = 10'000;
   std::uint32_t active = 200;  ///< conversations (tasks, documents) going on at a time
   std::uint32_t tenants = 1;   ///< each has its own cache_salt if there are several
+  /// Between a source's requests: at least so long, and each of so many doublings of it as likely
+  /// as the next.
+  std::uint32_t pause_ms = 1000;
+  std::uint32_t pause_doublings = 9;  ///< at most kMostPauseDoublings
 };
 
 [[nodiscard]] std::string_view workload_names() noexcept;

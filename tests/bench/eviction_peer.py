@@ -137,6 +137,7 @@ def main():
     parser.add_argument("--layout", default="dense", choices=sorted(LAYOUTS))
     parser.add_argument("--requests", type=int, default=5000)
     parser.add_argument("--active", type=int, default=200)
+    parser.add_argument("--pause", default="1:9", help="shortest pause in seconds, and its doublings")
     parser.add_argument("--separate", action="store_true", help="the peer separates windows too")
     parser.add_argument("--shares", default="16,8,4,2", help="pools: one so-many-th of what is stored")
     parser.add_argument("--policies", default="LRU,LFU,ARC,S3FIFO,WTINYLFU")
@@ -146,6 +147,7 @@ def main():
     one_object = [(sum(size for size, _ in groups), None)]
     peer_groups = groups if args.separate else one_object
     policies = args.policies.split(",")
+    pause, doublings = args.pause.split(":")
     print("| trace | pool GiB | unlimited | bound | " + " | ".join(policies) + " | peer LRU | peer ARC |")
     print("|---" * (6 + len(policies)) + "|")
     for workload in args.workloads:
@@ -153,7 +155,8 @@ def main():
             path = str(pathlib.Path(folder) / "trace.jsonl")
             subprocess.run(
                 [args.binary, "bench", "trace", "--workload", workload, "--out", path]
-                + ["--requests", str(args.requests), "--active", str(args.active)],
+                + ["--requests", str(args.requests), "--active", str(args.active)]
+                + ["--pause-seconds", pause, "--pause-doublings", doublings],
                 check=True,
             )
             trace = [json.loads(line) for line in open(path)]

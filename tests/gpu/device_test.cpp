@@ -229,6 +229,28 @@ TEST_F(GpuDevice, ManyBatchesAndBothWaysOfCopyingAreByteExact) {
   EXPECT_GT(devices_->status()[0].direct_transfers, 0u);
 }
 
+TEST_F(GpuDevice, PagesAreReadForDiagnostics) {
+  EngineProcess engine;
+  const World world(dense_model(40, 4), 256, 2, 51);
+  const Worker worker = register_world(engine, world);
+  std::vector<Bytes> got;
+  std::vector<copy::Run> runs;
+  for (std::size_t s = 0; s < world.segments.size(); ++s) {
+    got.emplace_back(world.segments[s].size());
+    const std::size_t half = got[s].size() / 2;
+    std::byte* segment = worker.opened.bases[s];
+    runs.push_back({segment, got[s].data(), nullptr, half});
+    runs.push_back({segment + half, got[s].data() + half, nullptr, got[s].size() - half});
+  }
+  std::promise<Status> done;
+  devices_->read(worker.opened.memory, std::move(runs),
+                 [&](Status status) { done.set_value(std::move(status)); });
+  const Status status = done.get_future().get();
+  ASSERT_TRUE(status) << status.error().text;
+  for (std::size_t s = 0; s < world.segments.size(); ++s)
+    expect_equal(got[s], world.segments[s], "segment " + std::to_string(s));
+}
+
 TEST_F(GpuDevice, ARetrieveWaitsOnTheDeviceForTheStoreItReads) {
   EngineProcess writer, reader;
   const KvCase kv = dense_model(40, 4);

@@ -56,6 +56,19 @@ TEST(Generate, WorkloadsRepeatAsTheirNamesSay) {
   EXPECT_GT(repeated_share("scans"), 0.3);
 }
 
+TEST(Generate, PausesAreAsLongAsAsked) {
+  TraceOptions options{"chat", 1, 2000, 50};
+  options.pause_ms = 60'000;
+  options.pause_doublings = 2;
+  const Trace trace = generate_trace(options).value();
+  EXPECT_GE(trace.front().timestamp_ms, 60'000u);
+  EXPECT_LE(trace[49].timestamp_ms, 240'000u);  // when all have sent something
+  for (const std::uint32_t bad : {0u, kMostPauseDoublings + 1}) {
+    options.pause_doublings = bad;
+    EXPECT_FALSE(generate_trace(options)) << bad;
+  }
+}
+
 TEST(Generate, TenantsGetSalts) {
   std::set<std::string> salts;
   for (const TraceRequest& request : generate("chat", 1, 3)) salts.insert(request.salt);

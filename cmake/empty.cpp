@@ -1,0 +1,4 @@
+// What the precompiled headers' owners compile.
+int main() {
+  return 0;
+}

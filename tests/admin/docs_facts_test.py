@@ -5,9 +5,13 @@ import importlib.util
 import json
 import os
 import re
+import subprocess
+import tempfile
 import unittest
 
 import documents
+from admin import PATIENCE
+from server import BINARY
 
 PATTERN = re.compile(r"/(NAME|x)$")  # a path that stands for several
 VARIES = "\u2026"  # stands in a quoted message for what differs
@@ -68,11 +72,33 @@ class Figures(unittest.TestCase):
                 for cell in (theirs, ours):
                     figure = re.fullmatch(r"([\d.,]+) (us|ms|/s|GB/s|%)( \(LRU\))?", cell)
                     self.assertIsNotNone(figure, cell)
-                    self.assertIn(f" {figure[1]} {figure[2]}", benchmarks)
+                    self.assertTrue(f" {figure[1]} {figure[2]}" in benchmarks, cell)
                     values.append(float(figure[1].replace(",", "")))
                 slower = figure[2] in ("us", "ms")
                 ratio = values[0] / values[1] if slower else values[1] / values[0]
                 self.assertAlmostEqual(float(times), ratio, delta=0.02 * ratio + 0.05)
+
+
+class Sizing(unittest.TestCase):
+    """The trace is seeded, so the simulator says the same each time."""
+
+    def test_shares_are_the_simulators(self):
+        text = documents.section(documents.read("docs", "SIZING.md"), "Pool for a working set")
+        figures = [row[1:] for row in documents.rows(text) if len(row) == 8]
+        sizes, shares = figures[0::2], figures[1::2]
+        commands = [documents.program(command) for command in documents.fenced_commands(text)]
+        with tempfile.TemporaryDirectory() as folder:
+            said = [self.run_in(folder, words) for words in commands[:1 + len(sizes)]]
+        for gib, served, rows in zip(sizes, shares, said[1:], strict=True):
+            of_policy = [row for row in rows if row["policy"] == "LFU"]
+            for size, share, row in zip(gib, served, of_policy, strict=True):
+                self.assertAlmostEqual(float(size), row["gib"], delta=0.01 * row["gib"])
+                self.assertAlmostEqual(float(share.rstrip(" %")), 100 * row["hit_tokens"], delta=0.06)
+
+    def run_in(self, folder, words):
+        words = [*words, "--json"] if "eviction" in words else words
+        done = subprocess.run([BINARY, *words], cwd=folder, capture_output=True, check=True, text=True, timeout=PATIENCE)
+        return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 class Files(unittest.TestCase):
@@ -94,9 +120,8 @@ class Vllm(unittest.TestCase):
         cls.settings = cls.source + published_source("integration", "vllm", "vllm_multi_process_adapter.py")
 
     def assert_known(self, key):
-        prefix, _, name = key.rpartition(".")
-        self.assertEqual(prefix, "lmcache.mp")
-        self.assertRegex(self.settings, rf'"{re.escape(key)}"|^    {name} = ')
+        name = key.removeprefix("lmcache.mp.")
+        self.assertTrue(re.search(rf'"{re.escape(key)}"|^    {name} = ', self.settings, re.M), key)
 
     def test_what_is_said_to_the_connector(self):
         commands = [documents.words_of(command) for name in documents.for_users()
@@ -104,7 +129,8 @@ class Vllm(unittest.TestCase):
         self.assertTrue(commands)
         for words in commands:
             settings = json.loads(words[words.index("--kv-transfer-config") + 1])
-            self.assertIn(f"class {settings.pop('kv_connector')}(", self.source)
+            connector = settings.pop("kv_connector")
+            self.assertTrue(f"class {connector}(" in self.source, connector)
             self.assertEqual(settings.pop("kv_role"), "kv_both")
             for key in settings.pop("kv_connector_extra_config", {}):
                 self.assert_known(key)
@@ -114,7 +140,7 @@ class Vllm(unittest.TestCase):
         for name in documents.for_users():
             for key in set(re.findall(r"\blmcache\.mp\.\w+", documents.read(name))):
                 with self.subTest(key, document=name):
-                    self.assertRegex(self.settings, rf'(?m)"{re.escape(key)}"|^    {key.rpartition(".")[2]} = ')
+                    self.assert_known(key)
 
 
 if __name__ == "__main__":

@@ -1,40 +1,165 @@
-"""Every `lmcache` command line in docs/OPERATIONS.md does what it is there for."""
+"""Each command of README.md and docs/ is run here, or the tables below say where it is."""
 
 import os
-import shlex
+import re
 import subprocess
+import tempfile
 import unittest
 
-from admin import PATIENCE, AdminCase
+import documents
+from admin import PATIENCE, AdminCase, Server
 from kvclient import Engine, dense, tokens, unique
 from server import BINARY
 
-DOCUMENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "OPERATIONS.md")
+# What another test runs: the file, and what in it does so.
+RUN_BY = {
+    "configs/install_deps.sh run && cmake --preset server && cmake --build --preset server && "
+    "build/server/src/app/lmcache server --l1-size-gb 1 --eviction-policy LRU": ("tests/run_all.sh", "build server"),
+    "tests/run_all.sh": ("tests/run_all.sh", "stages=("),
+    "cmake --build --preset debug && ctest --preset debug -L unit": ("tests/run_all.sh", "ctest --preset"),
+    "build/debug/tests/unit/app/unit_app --gtest_filter='ServerFlags.*'": ("tests/unit/app/cli_test.cpp", "TEST(ServerFlags,"),
+    "LMCACHE_BINARY=$PWD/build/debug/src/app/lmcache python3 tests/cli/usage_test.py": ("tests/run_all.sh", "python_tests cli"),
+    "clang-format -i $(git ls-files '*.cpp' '*.hpp')": ("tests/run_all.sh", "clang-format --dry-run"),
+    "apt-get install ./lmcache-server_*.deb": ("tests/package/deb_test.py", "dpkg-deb"),
+}
+
+# What no test can run, and why. What can be parsed of it is.
+NEEDS = {
+    "editor /etc/lmcache/server.toml": "a person",
+    "systemctl enable --now lmcache": "systemd",
+    "systemctl status lmcache": "systemd",
+    "sysctl -w vm.nr_hugepages=32768": "root, and 64 GiB",
+    "tests/bench/run.sh --peer --quick": "a quarter of an hour; nothing passes or fails by time",
+    "PYTHON tests/bench/eviction_peer.py --binary build/release/src/app/lmcache --layout dense": "some minutes",
+    "PYTHON tests/bench/eviction_peer.py --binary ... --layout deepseek-v4-flash --shares 400,100,40,20 "
+    "--policies LRU,LFU,ARC chat": "some minutes",
+    "PYTHON tests/bench/eviction_peer.py --binary ... --layout deepseek-v4-flash --shares 400,100,40,20 "
+    "--policies LFU --separate chat": "some minutes",
+    "build/release/tests/bench/cache_bench --benchmark_filter='steady_state|clear_all|aged_pool'": "some minutes",
+}
+VLLM = "vllm serve "  # needs GPUs; docs_facts_test.py checks what it says to the connector
+
+# Spans that name a command without all it needs.
+PARTS = {"lmcache bench", "lmcache quota", "lmcache bench eviction --json"}
+# Commands of the reference that the documents say are refused.
+REFUSED = {"lmcache query"}
+
+# Arguments beyond --url that a command gets here, and how it may end.
+ARGUMENTS = {"doctor": ("--port", "0", "--http-port", "0")}  # whatever else listens on this machine
+EXIT_CODES = {"doctor": (0, 1)}  # 1: it has found something
+LOCAL = {"bench"}  # asks no server
+
+PLACEHOLDER = re.compile(r"\.\.\.|\||\b(FILE|GIB|HOST|N|PATH|PORT)\b")
 
 
-def command_lines():
-    """Words of each, without the comment."""
-    with open(DOCUMENT) as file:
-        return [shlex.split(line, comments=True) for line in file if line.startswith("lmcache ")]
+def run(words, **options):
+    return subprocess.run([BINARY, *words], capture_output=True, text=True, timeout=PATIENCE, **options)
 
 
 class Documented(AdminCase):
-    def test_commands_run(self):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.folder = tempfile.TemporaryDirectory()  # what one command writes the next one reads
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+        super().tearDownClass()
+
+    def setUp(self):
         engine = Engine(self.connect(), [dense()], 1024).register()
         self.assertTrue(engine.store(tokens(1024), unique("store")))
-        lines = command_lines()
-        self.assertEqual({words[1] for words in lines}, {"ping", "describe", "kvcache", "doctor"})
-        for words in lines:
-            with self.subTest(" ".join(words)):
-                # At this test's server, and whatever else listens on this machine.
-                ports = ("--port", "0", "--http-port", "0") if words[1] == "doctor" else ()
-                done = subprocess.run([BINARY, *words[1:], "--url", self.server.http, *ports], capture_output=True,
-                                      text=True, timeout=PATIENCE)
-                # doctor may find something: then it says what.
-                self.assertIn(done.returncode, (0, 1) if words[1] == "doctor" else (0,), done.stderr)
-                self.assertTrue(done.stdout)
-                self.assertEqual(bool(done.stderr), done.returncode != 0)
-        engine.unregister()
+        self.addCleanup(engine.unregister)
+
+    def check_parses(self, flags):
+        """The server takes the flags: what it complains of is the last two."""
+        done = run(["server", *flags, "--heartbeat-interval-seconds", "5", "--heartbeat-timeout-seconds", "1"])
+        self.assertEqual(done.returncode, 2)
+        self.assertRegex(done.stderr, r"^lmcache server: --heartbeat-timeout-seconds: '1' is not allowed")
+
+    def check_known(self, words):
+        """Part of a command line: the command is there and has these flags."""
+        path = []
+        for word in words:
+            if word.startswith("-") or PLACEHOLDER.search(word):
+                break
+            path.append(word)
+        done = run([*path, "--help"])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for word in words:
+            if word.startswith("--"):
+                self.assertRegex(done.stdout, rf"(?<![\w-]){re.escape(word.partition('=')[0])}(?![\w-])")
+
+    def check_server(self, flags):
+        if flags in (["--print-config"], ["--help"]):
+            done = run(["server", *flags])
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            return
+        self.check_parses(flags)
+        # A pool that fits, and ports of its own.
+        server = Server([*flags, "--l1-size-gb", "0.0625", "--port", "0", "--http-port", "0"])
+        self.addCleanup(server.discard)
+        self.assertEqual(server.stop(), 0, server.log())
+
+    def check_command(self, words):
+        command = words[0]
+        ours = () if command in LOCAL or command.startswith("-") else ("--url", self.server.http)
+        done = run([*words, *ours, *ARGUMENTS.get(command, ())], cwd=self.folder.name)
+        self.assertIn(done.returncode, EXIT_CODES.get(command, (0,)), done.stderr)
+        self.assertEqual(bool(done.stderr), done.returncode != 0, done.stderr)
+        self.assertTrue(done.stdout or "--out" in words, "it said nothing")
+
+    def check(self, text):
+        words = documents.program(text)
+        if text in REFUSED:
+            done = run(words)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("is not supported", done.stderr)
+        elif text in PARTS or any(PLACEHOLDER.search(word) for word in words):
+            self.check_known(words)
+        elif words[0] == "server":
+            self.check_server(words[1:])
+        else:
+            self.check_command(words)
+
+    def test_commands(self):
+        done = set()
+        for name in documents.for_users():
+            text = documents.read(name)
+            fenced = documents.fenced_commands(text)
+            for command in fenced + documents.mentioned_commands(text):
+                if command in done:
+                    continue
+                done.add(command)
+                with self.subTest(command, document=name):
+                    words = documents.program(command)
+                    elsewhere = command in RUN_BY or command in NEEDS or command.startswith(VLLM)
+                    if words and documents.words_of(command)[1:] == words and not elsewhere:
+                        self.check(command)
+                        continue
+                    self.assertTrue(elsewhere or command not in fenced, "neither run here nor said where: RUN_BY or NEEDS")
+                    if words[:1] == ["server"]:  # behind another program's name
+                        self.check_parses([word for word in words[1:] if word != "..."])
+
+    def test_what_is_run_elsewhere_is(self):
+        commands = {command for name in documents.for_users() for command in documents.fenced_commands(documents.read(name))}
+        self.assertEqual({*RUN_BY, *NEEDS} - commands, set(), "in no document any more")
+        for command, (path, evidence) in RUN_BY.items():
+            with self.subTest(command):
+                self.assertIn(evidence, documents.read(path))
+
+    def test_programs_of_the_repository_are_there(self):
+        for command in {*RUN_BY, *NEEDS}:
+            for word in documents.words_of(command):
+                if word.startswith(("tests/", "configs/")):
+                    with self.subTest(command):
+                        self.assertTrue(os.path.exists(os.path.join(documents.ROOT, word)), word)
+
+    def test_no_command_hides_in_an_indented_block(self):
+        for name in documents.for_users():
+            hidden = re.findall(r"^    (?:lmcache|tests/|build/|\$ ).*", documents.prose(documents.read(name)), re.M)
+            self.assertEqual(hidden, [], name)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,14 @@ void Instances::announce(net::PeerId peer, wire::InstanceId id) {
     found->second.announced.insert(id);
 }
 
+bool Instances::may_register(net::PeerId peer, wire::InstanceId id) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = peers_.find(peer);
+  if (found == peers_.end()) return true;  // it will not be kept
+  const auto& used = found->second.used;
+  return used.contains(id) || used.size() < kRegistrationsPerPeer;
+}
+
 void Instances::forget_announced(net::PeerId peer, wire::InstanceId id) {
   const std::lock_guard lock(mutex_);
   const auto found = peers_.find(peer);

@@ -76,7 +76,12 @@ class Instances {
   [[nodiscard]] std::vector<InstancePtr> all() const;
   [[nodiscard]] std::size_t size() const;
 
+  /// Whether the connection may register one more, or this one again: it may have
+  /// kRegistrationsPerPeer workers that it registered or named.
+  [[nodiscard]] bool may_register(net::PeerId peer, wire::InstanceId id) const;
+
   static constexpr std::size_t kUnknownPingsPerPeer = 4096;
+  static constexpr std::size_t kRegistrationsPerPeer = 256;
 
  private:
   struct Entry {

@@ -25,6 +25,9 @@ struct Lookups::Record {
       spent;  // [rank][chunk] reads gone; a rank's row is made at its first use
   std::vector<std::uint32_t> ranks_done;  // [chunk] ranks with no read left
 
+  [[nodiscard]] std::size_t bytes() const {
+    return sizeof(Record) + request_id.size() + hashes.size() * sizeof(ChunkHash);
+  }
   [[nodiscard]] std::uint32_t hit() const { return static_cast<std::uint32_t>(hashes.size()); }
   [[nodiscard]] bool holds_any() const {
     for (std::uint32_t chunk = 0; chunk < hit(); ++chunk)
@@ -103,7 +106,9 @@ void Lookups::erase(Records::iterator record) {
   const auto same_id = by_request_.find(record->request_id);
   std::erase(same_id->second, record);
   if (same_id->second.empty()) by_request_.erase(same_id);
-  peers_.at(record->owner).records.erase(record);
+  Peer& peer = peers_.at(record->owner);
+  peer.bytes -= record->bytes();
+  peer.records.erase(record);
 }
 
 Lookups::Record* Lookups::find(net::PeerId owner, const std::string& request_id,
@@ -130,7 +135,12 @@ void Lookups::put(net::PeerId owner, const std::string& request_id, const Keyspa
         });
     if (old != same_id->second.end()) erase(*old);
   }
-  if (records.size() >= kRecordsPerPeer) erase(records.begin());
+  const std::size_t bytes = sizeof(Record) + request_id.size() + hashes.size_bytes();
+  while (!records.empty() &&
+         (records.size() >= kRecordsPerPeer || peer->second.bytes + bytes > kRecordBytesPerPeer)) {
+    erase(records.begin());
+  }
+  peer->second.bytes += bytes;
   Record& record = records.emplace_back();
   record.owner = owner;
   record.request_id = request_id;

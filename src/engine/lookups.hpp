@@ -38,7 +38,8 @@ class Lookups {
 
   /// Records a finished lookup, replacing an earlier one of the same (owner, id, keyspace).
   /// `hashes` is the hit's chain. A connection that has gone meanwhile gets no record (its lease is
-  /// dropped). At most kRecordsPerPeer are kept per connection: the oldest goes first.
+  /// dropped). At most kRecordsPerPeer of together kRecordBytesPerPeer are kept per connection (and
+  /// the newest always): the oldest goes first.
   void put(net::PeerId owner, const std::string& request_id, const Keyspace& keyspace,
            std::span<const ChunkHash> hashes, Lease lease, std::uint32_t readers,
            Clock::time_point now);
@@ -82,12 +83,14 @@ class Lookups {
   [[nodiscard]] std::size_t size() const;
 
   static constexpr std::size_t kRecordsPerPeer = 16384;
+  static constexpr std::size_t kRecordBytesPerPeer = std::size_t{64} << 20;  ///< ids and hashes
 
  private:
   struct Record;
   using Records = std::list<Record>;
   struct Peer {
     Records records;  // oldest first
+    std::size_t bytes = 0;
   };
 
   Record* find(net::PeerId owner, const std::string& request_id, const Keyspace& keyspace);

@@ -31,6 +31,12 @@ class Register final : public AnsweredRequest, public std::enable_shared_from_th
     instance_->id = request_.instance;
     instance_->model = request_.model;
     instance_->world_size = request_.world_size;
+    if (!engine_.instances().may_register(peer_, request_.instance)) {
+      return settle(
+          Error{Cause::kNoMemory,
+                "this connection has " + std::to_string(Instances::kRegistrationsPerPeer) +
+                    " workers, the most there may be; unregister some, or use another connection"});
+    }
     if (!on_gpu()) return settle(map_segments());
     engine_.devices().open(
         tensors(), [self = shared_from_this()](Result<gpu::OpenedTensors> opened) {

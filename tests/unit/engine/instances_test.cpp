@@ -75,6 +75,19 @@ TEST_F(InstancesTest, RegisteringAgainReplaces) {
   EXPECT_EQ(instances.size(), 1u);
 }
 
+TEST_F(InstancesTest, WorkersOfOneConnectionAreBounded) {
+  for (std::size_t i = 0; i < Instances::kRegistrationsPerPeer; ++i) {
+    const auto id = static_cast<wire::InstanceId>(i);
+    EXPECT_TRUE(instances.may_register(1, id));
+    instances.put(1, worker(id), now);
+  }
+  EXPECT_FALSE(instances.may_register(1, 1000));
+  EXPECT_TRUE(instances.may_register(1, 7)) << "it is registered anew";
+  EXPECT_TRUE(instances.may_register(2, 1000)) << "another connection";
+  instances.remove(7);
+  EXPECT_TRUE(instances.may_register(1, 1000));
+}
+
 TEST_F(InstancesTest, LayoutsAreThoseOfLiveWorkersEachOnce) {
   instances.put(1, worker(1), now);
   instances.put(1, worker(2), now);

@@ -189,6 +189,21 @@ TEST_F(LookupsTest, LeasesLapseByLastUse) {
   EXPECT_EQ(lookups.size(), 0u);
 }
 
+TEST_F(LookupsTest, BytesOfOneConnectionAreBounded) {
+  const std::size_t kept = Lookups::kRecordBytesPerPeer / wire::kNameBytesMax;
+  look_up(2, "of another", chain);
+  for (std::size_t i = 0; i < 2 * kept; ++i) {
+    std::string id = std::to_string(i);
+    id.resize(wire::kNameBytesMax, '-');
+    lookups.put(1, id, keyspace, {}, {}, 1, now);
+  }
+  EXPECT_LE(lookups.size(), kept + 1);
+  EXPECT_GT(lookups.size(), kept / 2);
+  EXPECT_EQ(lookups.collect(2, "of another", now), 4u);
+  lookups.close(1);
+  EXPECT_EQ(lookups.size(), 1u);
+}
+
 TEST_F(LookupsTest, RecordsOfOneConnectionAreBounded) {
   for (std::size_t i = 0; i < Lookups::kRecordsPerPeer + 10; ++i) {
     lookups.put(1, "r" + std::to_string(i), keyspace, {}, Lease{}, 1, now);

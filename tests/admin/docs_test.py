@@ -23,9 +23,11 @@ class Documented(AdminCase):
         engine = Engine(self.connect(), [dense()], 1024).register()
         self.assertTrue(engine.store(tokens(1024), unique("store")))
         lines = command_lines()
-        self.assertEqual({words[1] for words in lines}, {"ping", "describe", "kvcache", "doctor"})
+        self.assertEqual({words[1] for words in lines}, {"ping", "describe", "status", "top", "kvcache", "doctor"})
         for words in lines:
             with self.subTest(" ".join(words)):
+                if words[1:] == ["top"]:
+                    words = [*words, "--iterations", "1"]  # without, it ends with Ctrl-C
                 # At this test's server, and whatever else listens on this machine.
                 ports = ("--port", "0", "--http-port", "0") if words[1] == "doctor" else ()
                 done = subprocess.run([BINARY, *words[1:], "--url", self.server.http, *ports], capture_output=True,

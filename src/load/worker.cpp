@@ -73,10 +73,10 @@ void Worker::transfer(std::size_t server, wire::Op op, Frames frames) {
       !result.read_bool(ok))
     fail(client, "a transfer was answered with something else");
   if (ok) return;
-  fail(client, op == wire::Op::kStore
-                   ? "a store was answered false: is its L1 smaller than --concurrency times "
-                     "--tokens, or all of it leased?"
-                   : "a retrieve was answered false; the server's log says why");
+  fail(client, op == wire::Op::kStore ? "a store was answered false; its log says why: is its L1 "
+                                        "smaller than --concurrency times "
+                                        "--tokens, or all of it leased?"
+                                      : "a retrieve was answered false; the server's log says why");
 }
 
 void Worker::store(std::size_t server) {

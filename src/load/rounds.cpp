@@ -55,6 +55,15 @@ class Load {
     for (const std::string& url : options.urls) result_.servers.emplace_back().url = url;
   }
 
+  /// Workers say good-bye all at once: a server that has fallen silent costs each its patience.
+  ~Load() {
+    std::vector<std::future<void>> leaving;
+    for (auto& worker : workers_)
+      leaving.push_back(std::async(std::launch::async, [&worker] { worker.reset(); }));
+  }
+  Load(const Load&) = delete;
+  Load& operator=(const Load&) = delete;
+
   LoadResult run() {
     try {
       both_servers(0);

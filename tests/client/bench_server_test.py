@@ -7,6 +7,7 @@ import pty
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import unittest
 
@@ -190,7 +191,9 @@ class BenchServer(ServerCase):
 
 class OnAUnixSocket(ServerCase):
     def test_it_is_reached(self):
-        path = f"/tmp/lmcache-bench-{os.getpid()}.sock"
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        path = os.path.join(folder.name, "requests.sock")
         server = subprocess.Popen([BINARY, "server", "--no-tcp", "--request-socket", path, "--no-http", "--l1-size-gb", "0.25"],
                                   stderr=subprocess.DEVNULL)
         self.addCleanup(server.wait, PATIENCE)

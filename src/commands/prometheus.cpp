@@ -108,9 +108,9 @@ Scrape::Scrape(const std::vector<Sample>& samples) {
 }
 
 const std::vector<Sample>& Scrape::series(std::string_view name) const {
-  static const std::vector<Sample> kNone;
+  static const std::vector<Sample> none;
   const auto found = by_name_.find(name);
-  return found == by_name_.end() ? kNone : found->second;
+  return found == by_name_.end() ? none : found->second;
 }
 
 double Scrape::sum(std::string_view name, Where where) const {

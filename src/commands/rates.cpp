@@ -56,6 +56,7 @@ double bound_of(const std::string& text) {
 /// As PromQL's histogram_quantile: within a bucket observations are taken to lie evenly.
 double quantile(const std::map<std::string, double>& growth_by_bound, double share) {
   std::vector<std::pair<double, double>> buckets;  // bound, observations up to it
+  buckets.reserve(growth_by_bound.size());
   for (const auto& [bound, count] : growth_by_bound) buckets.emplace_back(bound_of(bound), count);
   std::sort(buckets.begin(), buckets.end());
   if (buckets.empty()) return 0;

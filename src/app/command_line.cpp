@@ -52,10 +52,9 @@ Invocation parse_command_line(const std::vector<std::string>& args,
           "lmcache",
           first + " is not supported: that command of the Python package does not exist here");
     }
-    return usage_error("lmcache",
-                       "unknown command '" + first + "'" +
-                           did_you_mean(first, {"server", "bench", "ping", "describe", "kvcache",
-                                                "quota", "doctor", "--help", "--version"}));
+    std::vector<std::string> known = commands::command_names();
+    known.insert(known.end(), {"server", "bench", "--help", "--version"});
+    return usage_error("lmcache", "unknown command '" + first + "'" + did_you_mean(first, known));
   }
   const std::vector<std::string> rest(args.begin() + 1, args.end());
   if (asks_for_help(rest)) return prints(server_help());

@@ -1,6 +1,6 @@
 #include "app/help.hpp"
 
-#include "app/flag.hpp"
+#include "app/flag_text.hpp"
 
 #include <sstream>
 
@@ -26,15 +26,6 @@ void append_wrapped(std::string& out, const std::string& text) {
   out += indent + line + "\n";
 }
 
-std::string left_side(const ServerFlag& flag) {
-  if (!flag.value.empty()) return flag.name + " " + flag.value;
-  return flag.negation.empty() ? flag.name : flag.name + ", " + flag.negation;
-}
-
-std::string fallback_of(const ServerFlag& flag) {
-  return flag.fallback.empty() ? "empty" : flag.fallback;
-}
-
 std::string cell(std::string_view text) {
   std::string escaped;
   for (const char c : text) {
@@ -49,12 +40,15 @@ std::string cell(std::string_view text) {
 std::string main_help() {
   return "usage: lmcache server [FLAGS]   run the KV-cache daemon\n"
          "       lmcache server --help    its flags\n"
-         "       lmcache bench trace|eviction [FLAGS]   traces, and eviction policies on them\n"
+         "       lmcache status           what the server says of itself\n"
+         "       lmcache top              what it is doing, renewed at intervals\n"
          "       lmcache ping kvcache     whether a server is alive\n"
          "       lmcache describe kvcache   the cache, its models and their KV layouts\n"
          "       lmcache kvcache clear|list   what is cached\n"
          "       lmcache quota set|get|delete|list   limits per cache_salt\n"
          "       lmcache doctor           what is wrong on this machine, and the cure\n"
+         "       lmcache bench server     load one server, or two in turn, and check the bytes\n"
+         "       lmcache bench trace|eviction   traces, and eviction policies on them\n"
          "       lmcache COMMAND --help   flags of these\n"
          "       lmcache --version\n"
          "       lmcache --help\n";
@@ -77,15 +71,11 @@ std::string server_help() {
     out += "\n" + group.title + "\n";
     for (const ServerFlag& flag : group.flags) {
       out += "  " + left_side(flag) + "\n";
-      const std::string allowed =
-          flag.allowed.empty() || flag.allowed == flag.fallback ? "" : "; " + flag.allowed;
-      append_wrapped(out, flag.help + " (default " + fallback_of(flag) + allowed + ")");
+      append_wrapped(out, explain(flag));
     }
   }
   out += "\nKnown but not supported yet, refused with the reason when given\n";
-  std::string names;
-  for (const RefusedFlag& flag : refused_flags()) names += std::string(flag.names.front()) + " ";
-  append_wrapped(out, names);
+  append_wrapped(out, refused_names());
   return out;
 }
 

@@ -14,18 +14,27 @@ std::string words_of(const HttpReply& reply) {
   return reply.body;
 }
 
+Result<std::string> ask_for(const Target& from, boost::beast::http::verb verb,
+                            const std::string& target, std::string body) {
+  auto reply = ask(from.endpoint, {verb, target, std::move(body), from.token, from.timeout});
+  if (!reply) return reply.error();
+  if (reply->status >= 200 && reply->status <= 299) return std::move(reply->body);
+  std::string text =
+      "HTTP " + std::to_string(reply->status) + " from " + from.endpoint.url + target;
+  return Error{Cause::kNotServed, text.append(": ").append(obs::clean_text(words_of(*reply)))};
+}
+
 }  // namespace
+
+Result<std::string> Target::text(const std::string& target) const {
+  return ask_for(*this, boost::beast::http::verb::get, target, "");
+}
 
 Result<Json> Target::json(boost::beast::http::verb verb, const std::string& target,
                           const Json& body) const {
-  const auto reply =
-      ask(endpoint, {verb, target, body.is_null() ? "" : body.dump(), token, timeout});
-  if (!reply) return reply.error();
-  if (reply->status < 200 || reply->status > 299) {
-    std::string text = "HTTP " + std::to_string(reply->status) + " from " + endpoint.url + target;
-    return Error{Cause::kNotServed, text.append(": ").append(obs::clean_text(words_of(*reply)))};
-  }
-  Json parsed = Json::parse(reply->body, nullptr, false);
+  const auto answer = ask_for(*this, verb, target, body.is_null() ? "" : body.dump());
+  if (!answer) return answer.error();
+  Json parsed = Json::parse(*answer, nullptr, false);
   if (parsed.is_discarded())
     return Error{Cause::kMalformed, "the answer of " + endpoint.url + target + " is not JSON"};
   return Result<Json>(boost::system::in_place_value, std::move(parsed));

@@ -1,5 +1,6 @@
 // `lmcache describe kvcache`: what /status says, under the keys of the reference's command.
 #include "commands/command.hpp"
+#include "commands/json_path.hpp"
 
 #include <cmath>
 #include <cstdio>
@@ -10,20 +11,6 @@ namespace lmcache::commands {
 namespace {
 
 constexpr double kGib = 1024.0 * 1024.0 * 1024.0;
-
-/// The value at a path of keys; null if there is none.
-Json at(const Json& from, std::initializer_list<const char*> path) {
-  const Json* value = &from;
-  for (const char* key : path) {
-    if (!value->is_object() || !value->contains(key)) return nullptr;
-    value = &(*value)[key];
-  }
-  return *value;
-}
-
-double number(const Json& value) {
-  return value.is_number() ? value.get<double>() : 0;
-}
 
 void add_overview(Report& report, const Json& status, const std::string& url) {
   const Json l1 = at(status, {"storage_manager", "l1_manager"});
@@ -103,8 +90,7 @@ Result<Outcome> describe(const Target& target) {
   Outcome outcome{Report("LMCache KV Cache Service")};
   add_overview(outcome.report, *status, target.endpoint.url);
   add_models(outcome.report, at(*status, {"cache_context_meta"}));
-  if (at(*status, {"is_healthy"}) != true)
-    outcome.failure = "the server is unhealthy; see lmcache ping kvcache";
+  if (at(*status, {"is_healthy"}) != true) outcome.failure = kUnhealthy;
   return outcome;
 }
 

@@ -1,5 +1,7 @@
 #include "wire/msgpack_writer.hpp"
 
+#include <bit>
+
 namespace lmcache::wire {
 
 void MsgpackWriter::big_endian(std::uint64_t value, unsigned bytes) {
@@ -75,6 +77,11 @@ MsgpackWriter& MsgpackWriter::binary(ByteView value) {
   return *this;
 }
 
+MsgpackWriter& MsgpackWriter::real(double value) {
+  byte(0xcb), big_endian(std::bit_cast<std::uint64_t>(value), 8);
+  return *this;
+}
+
 MsgpackWriter& MsgpackWriter::array(std::uint32_t count) {
   if (count < 16) {
     byte(0x90u | count);
@@ -83,6 +90,31 @@ MsgpackWriter& MsgpackWriter::array(std::uint32_t count) {
   } else {
     byte(0xdd), big_endian(count, 4);
   }
+  return *this;
+}
+
+MsgpackWriter& MsgpackWriter::map(std::uint32_t count) {
+  if (count < 16) {
+    byte(0x80u | count);
+  } else if (count <= 0xffff) {
+    byte(0xde), big_endian(count, 2);
+  } else {
+    byte(0xdf), big_endian(count, 4);
+  }
+  return *this;
+}
+
+MsgpackWriter& MsgpackWriter::ext(std::int8_t type, ByteView data) {
+  const auto n = data.size();
+  if (n <= 0xff) {
+    byte(0xc7), big_endian(n, 1);
+  } else if (n <= 0xffff) {
+    byte(0xc8), big_endian(n, 2);
+  } else {
+    byte(0xc9), big_endian(n, 4);
+  }
+  out_.push_back(static_cast<std::byte>(type));
+  out_.insert(out_.end(), data.begin(), data.end());
   return *this;
 }
 

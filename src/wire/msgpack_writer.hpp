@@ -5,6 +5,7 @@
 #include "wire/message.hpp"
 
 #include <cstdint>
+#include <iterator>
 #include <string_view>
 
 namespace lmcache::wire {
@@ -16,7 +17,17 @@ class MsgpackWriter {
   MsgpackWriter& integer(std::int64_t value);
   MsgpackWriter& string(std::string_view value);
   MsgpackWriter& binary(ByteView value);
+  MsgpackWriter& real(double value);
   MsgpackWriter& array(std::uint32_t count);
+  MsgpackWriter& map(std::uint32_t count);
+  MsgpackWriter& ext(std::int8_t type, ByteView data);
+  /// An array of integers.
+  template <class Range>
+  MsgpackWriter& integers(const Range& values) {
+    array(static_cast<std::uint32_t>(std::size(values)));
+    for (const auto value : values) integer(static_cast<std::int64_t>(value));
+    return *this;
+  }
   [[nodiscard]] Bytes take() && noexcept { return std::move(out_); }
 
  private:

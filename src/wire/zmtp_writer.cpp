@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
 #include <utility>
 
 namespace lmcache::wire {
@@ -52,9 +53,11 @@ void ZmtpWriter::greeting() {
   append(bytes);
 }
 
-void ZmtpWriter::ready() {
+void ZmtpWriter::ready(std::string_view socket_type) {
   using namespace std::string_view_literals;
-  command("READY", view("\x0bSocket-Type\0\0\0\x06ROUTER"sv), view("\x08Identity\0\0\0\0"sv));
+  std::string type("\x0bSocket-Type\0\0\0"sv);
+  type.append(1, static_cast<char>(socket_type.size())).append(socket_type);
+  command("READY", view(type), view("\x08Identity\0\0\0\0"sv));
 }
 
 void ZmtpWriter::error(std::string_view reason) {

@@ -18,8 +18,8 @@ class ZmtpWriter {
  public:
   /// The whole 64-byte greeting: 3.1, NULL.
   void greeting();
-  /// READY of a ROUTER without identity.
-  void ready();
+  /// READY of a socket without identity.
+  void ready(std::string_view socket_type = "ROUTER");
   /// `reason` is cut at 255 bytes.
   void error(std::string_view reason);
   void ping(std::uint16_t ttl_ds);

@@ -1,8 +1,11 @@
-"""`lmcache ping`, `describe`, `kvcache` and `quota` of the daemon's own binary, beside the published ones where there are such."""
+"""`lmcache ping`, `describe`, `status`, `top`, `kvcache` and `quota` of the daemon's own binary, beside the published ones where there are such."""
 
+import contextlib
 import http.server
 import json
 import os
+import pty
+import signal
 import socket
 import subprocess
 import sys
@@ -24,6 +27,30 @@ def lmcache(*args):
 def published(*args):
     start = "import sys; from lmcache.cli.main import main; sys.exit(main())"
     return subprocess.run([sys.executable, "-c", start, *args], capture_output=True, text=True, timeout=PATIENCE)
+
+
+@contextlib.contextmanager
+def answering(bodies):
+    """The URL of a server that has these answers by path."""
+
+    class Answers(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200 if self.path in bodies else 404)
+            self.end_headers()
+            self.wfile.write(json.dumps(bodies.get(self.path)).encode())
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 class Commands(AdminCase):
@@ -48,20 +75,8 @@ class Commands(AdminCase):
         self.assertRegex(table.stdout, r"(?m)^Status: +OK$")
 
     def test_ping_engine(self):
-        class Health(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                self.send_response(200 if self.path == "/health" else 404)
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        engine = http.server.HTTPServer(("127.0.0.1", 0), Health)
-        thread = threading.Thread(target=engine.handle_request)
-        thread.start()
-        done = lmcache("ping", "engine", "--url", f"http://127.0.0.1:{engine.server_port}")
-        thread.join()
-        engine.server_close()
+        with answering({"/health": {}}) as url:
+            done = lmcache("ping", "engine", "--url", url)
         self.assertEqual(done.returncode, 0, done)
         self.assertIn("Ping Engine", done.stdout)
 
@@ -77,6 +92,81 @@ class Commands(AdminCase):
         for text in ("Kernel group 7", engine.model, "torch.uint8"):
             self.assertIn(text, table)
         engine.unregister()
+
+    def test_status(self):
+        engine = Engine(self.connect(), [dense()], 1024).register()
+        self.assertTrue(engine.store(tokens(1024), unique("store")))
+        done = lmcache("status", "--url", self.server.http, "--format", "json")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        ours, truth = json.loads(done.stdout), self.http().get("/status").json
+        self.assertEqual(ours.keys(), truth.keys())
+        self.assertEqual(ours["cache_context_meta"], truth["cache_context_meta"])
+        table = lmcache("status", "--url", self.server.http).stdout
+        for pattern in (r"(?m)^Health: +OK$", r"(?m)^Model: +" + engine.model, r"(?m)^Size: +\S+ [MG]iB$", r"(?m)^Eviction policy: +LFU$"):
+            self.assertRegex(table, pattern)
+        engine.unregister()
+
+    def test_status_of_an_unwell_server(self):
+        with answering({"/status": {"is_healthy": False, "gpus": [{"uuid": "u", "is_healthy": False, "error": "lost"}]}}) as url:
+            done = self.fails(1, "status", "--url", url)
+            self.assertRegex(done.stdout, r"(?m)^Health: +UNHEALTHY$")
+            self.assertRegex(done.stdout, r"(?m)^Health: +lost$")
+
+    def test_top_says_what_happens_while_it_looks(self):
+        engine = Engine(self.connect(), [dense()], 2048).register()
+        done = []
+        looking = threading.Thread(target=lambda: done.append(
+            lmcache("top", "--url", self.server.http, "--format", "json", "--interval-seconds", "0.3", "--iterations", "12")))
+        looking.start()
+        while looking.is_alive():
+            toks = tokens(512)
+            self.assertTrue(engine.store(toks, unique("store")))
+            self.assertEqual(engine.hit(toks), 2)
+        looking.join()
+        self.assertEqual((done[0].returncode, done[0].stderr), (0, ""))
+        reports = [json.loads(line) for line in done[0].stdout.splitlines()]
+        self.assertEqual(len(reports), 12)
+        for report in reports:
+            self.assertEqual(report["l1"]["total_bytes"], 256 << 20)
+            self.assertEqual(sum(report["l1"][state + "_bytes"] for state in ("pinned", "resident", "reserved", "free")), 256 << 20)
+            self.assertGreater(report["seconds"], 0.2)
+            self.assertLessEqual(report["hit_ratio"] or 0, 1)
+        for report in reports:
+            for operation in report["operations"]:
+                self.assertGreater(operation["per_second"], 0)
+        self.assertTrue(any(report["stored_gb_per_second"] > 0 for report in reports))
+        self.assertIn("lookup", {o["operation"] for report in reports for o in report["operations"]})
+        self.assertIn(engine.model, {e["model"] for report in reports for e in report["engines"]})
+        engine.unregister()
+
+    def test_top_in_a_pipe_is_plain_text(self):
+        done = lmcache("top", "--once", "--url", self.server.http, "--interval-seconds", "0.1")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertNotIn("\x1b", done.stdout)
+        self.assertRegex(done.stdout, rf"^{self.server.http}  OK\nL1 256.0 MiB, LFU  \[")
+
+    def test_top_on_a_terminal_is_drawn_in_place_and_gives_it_back(self):
+        controller, terminal = pty.openpty()
+        self.addCleanup(os.close, controller)
+        process = subprocess.Popen([BINARY, "top", "--url", self.server.http, "--interval-seconds", "0.1"], stdout=terminal,
+                                   stderr=subprocess.PIPE, env={**os.environ, "TERM": "xterm"})
+        os.close(terminal)
+        shown = b""
+        while shown.count(b"\x1b[H") < 3:
+            shown += os.read(controller, 65536)
+        process.send_signal(signal.SIGINT)
+        self.assertEqual((process.communicate(timeout=PATIENCE)[1], process.returncode), (b"", 0))
+        try:
+            while data := os.read(controller, 65536):
+                shown += data
+        except OSError:
+            pass  # nobody has the terminal open any more
+        self.assertTrue(shown.startswith(b"\x1b[?1049h\x1b[?25l"), shown[:40])
+        self.assertTrue(shown.endswith(b"\x1b[?25h\x1b[?1049l"), shown[-40:])
+
+    def test_top_of_nonsense(self):
+        with answering({"/status": {}, "/metrics": "no metrics"}) as url:
+            self.assertIn("line 1 of the metrics is not a sample", self.fails(1, "top", "--once", "--url", url).stderr)
 
     def test_kvcache(self):
         engine = Engine(self.connect(), [dense()], 2048).register()
@@ -130,7 +220,8 @@ class Commands(AdminCase):
                      ("quota", "set", "a", "--limit-gb", "-1"), ("ping", "kvcache", "--format", "xml"), ("ping", "kvcache", "x"),
                      ("ping", "kvcache", "--url", "https://h:1"), ("ping", "kvcache", "--url", "http://h:x"),
                      ("ping", "kvcache", "--url", "http://h/p"), ("ping", "kvcache", "--url", "unix:"),
-                     ("ping", "kvcache", "--timeout-seconds", "0"), ("ping", "kvcache", "--token-file", "/nonexistent/x")):
+                     ("ping", "kvcache", "--timeout-seconds", "0"), ("status", "x"), ("top", "--interval-seconds", "0"),
+                     ("top", "--iterations", "x"), ("top", "-q"), ("ping", "kvcache", "--token-file", "/nonexistent/x")):
             self.assertEqual(self.fails(2, *args).stdout, "", args)
 
     def test_help(self):

@@ -35,17 +35,25 @@ NEEDS = {
     "--policies LRU,LFU,ARC chat": "some minutes",
     "PYTHON tests/bench/eviction_peer.py --binary ... --layout deepseek-v4-flash --shares 400,100,40,20 "
     "--policies LFU --separate chat": "some minutes",
+    "lmcache server --l1-size-gb 4 --eviction-policy LRU --port 15656 --http-port 18656": "free ports, 4 GiB",
+    'PYTHON -c "import sys; from lmcache.cli.main import main; sys.exit(main())" server --l1-size-gb 4 --eviction-policy LRU '
+    "--port 15755 --http-port 18755": "free ports, 4 GiB",
+    "lmcache bench server tcp://localhost:15656 --requests 40": "those two",
+    "lmcache bench server tcp://localhost:15656 tcp://localhost:15755 --requests 30 --clear": "those two",
     "build/release/tests/bench/cache_bench --benchmark_filter='steady_state|clear_all|aged_pool'": "some minutes",
 }
 VLLM = "vllm serve "  # needs GPUs; docs_facts_test.py checks what it says to the connector
 
 # Spans that name a command without all it needs.
-PARTS = {"lmcache bench", "lmcache quota", "lmcache bench eviction --json"}
+PARTS = {"lmcache bench", "lmcache bench server", "lmcache quota", "lmcache bench eviction --json"}
 # Commands of the reference that the documents say are refused.
 REFUSED = {"lmcache query"}
 
 # Arguments beyond --url that a command gets here, and how it may end.
-ARGUMENTS = {"doctor": ("--port", "0", "--http-port", "0")}  # whatever else listens on this machine
+ARGUMENTS = {
+    "doctor": ("--port", "0", "--http-port", "0"),  # whatever else listens on this machine
+    "top": ("--iterations", "1"),  # without, it ends with Ctrl-C
+}
 EXIT_CODES = {"doctor": (0, 1)}  # 1: it has found something
 LOCAL = {"bench"}  # asks no server
 

@@ -9,12 +9,17 @@
 #include <thread>
 
 #include "bench/dealer.hpp"
-#include "bench/kv_engine.hpp"
+#include "load/engine_memory.hpp"
+#include "support/harness.hpp"
 
 namespace lmcache::bench {
 namespace {
 
+using load::EngineMemory;
+
 constexpr std::int64_t kInstance = 1;
+constexpr std::uint32_t kChunkTokens = 256;
+constexpr std::uint64_t kSeed = 1;  // of the engine's bytes, the same in every sequence
 
 /// Copies pieces of one large touched buffer to another; never the same piece twice in a row, so
 /// that small copies are no warmer than those of the server.
@@ -37,9 +42,11 @@ class Memcpy {
 
 class Load {
  public:
-  Load(const std::string& url, KvEngine& engine, bool clear)
+  Load(const std::string& url, const std::string& model, EngineMemory& engine, bool clear)
       : dealer_(url), engine_(engine), clear_(clear) {
-    if (dealer_.call(wire::Op::kRegisterKvCache, engine_.registration(kInstance)).size() != 2) {
+    key_.model = model;
+    if (dealer_.call(wire::Op::kRegisterKvCache, engine_.registration(kInstance, model)).size() !=
+        2) {
       throw std::runtime_error("registration failed");
     }
   }
@@ -65,7 +72,6 @@ class Load {
 
  private:
   double transfer(wire::Op op, std::uint64_t bytes) {
-    key_.model = engine_.model();
     key_.worker = 0;
     if (op == wire::Op::kStore) key_.request = std::to_string(sequence_);
     Frames payload{test::pack_key(key_), test::Pack().integer(kInstance), engine_.block_ids(),
@@ -90,7 +96,7 @@ class Load {
                                         {test::Pack().string(key_.request), test::Pack().real(60)});
       auto hit = test::payload_of(reply);
       std::int64_t chunks = 0;
-      if (hit.read_int(chunks) && chunks * KvEngine::kChunkTokens == key_.end) return;
+      if (hit.read_int(chunks) && chunks * kChunkTokens == key_.end) return;
       dealer_.call(wire::Op::kFreeLookupLocks, {test::pack_key(key_), test::Pack().integer(1)});
       dealer_.call(wire::Op::kEndSession, {test::Pack().string(key_.request)});
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
@@ -99,7 +105,7 @@ class Load {
   }
 
   Dealer dealer_;
-  KvEngine& engine_;
+  EngineMemory& engine_;
   bool clear_;
   test::KeySpec key_;
   std::uint32_t sequence_ = 0;
@@ -113,21 +119,21 @@ int run(int argc, char** argv) {
   const bool dense = std::string_view(argv[2]) == "dense";
   const int rounds = std::atoi(argv[3]);
   const auto pool_bytes = std::strtoull(argv[4], nullptr, 10);
-  KvEngine engine = dense ? KvEngine("dense", dense_bf16, false, 8)
-                          : KvEngine("deepseek", test::deepseek_v4, true, 16);
+  EngineMemory engine(dense ? geometry::dense_bf16 : geometry::deepseek_v4, kChunkTokens,
+                      dense ? 8 : 16);
+  engine.fill(kSeed);
   const bool clear = argc == 6;
-  Load load(argv[1], engine, clear);
+  Load load(argv[1], argv[2], engine, clear);
   Results results;
   for (std::uint64_t stored = 0; stored < pool_bytes * 5 / 4; stored += engine.stored_bytes()) {
     const double rate = load.store();
     const bool cold = clear ? stored == 0 : stored + engine.stored_bytes() < pool_bytes * 3 / 4;
     if (cold) results.add("cold_store_gbs", rate);
   }
-  if (dense) {
-    engine.zero();
-    load.retrieve();
-    if (!engine.restored()) throw std::runtime_error("a retrieve brought back other bytes");
-  }
+  engine.wipe();
+  load.retrieve();
+  if (engine.bad_blocks(kSeed) > 0) throw std::runtime_error("a retrieve brought back other bytes");
+  engine.fill(kSeed);
   Memcpy copy(std::max<std::size_t>(engine.stored_bytes(), 256u << 20));
   copy.gb_per_s(engine.stored_bytes());
   for (int round = 0; round < rounds; ++round) {

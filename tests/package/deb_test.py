@@ -1,5 +1,6 @@
 """The .deb that LMCACHE_DEB names: what is in it, that it enables nothing, and that what it unpacks runs and speaks to systemd."""
 
+import gzip
 import os
 import re
 import signal
@@ -40,6 +41,11 @@ class Deb(unittest.TestCase):
             self.assertTrue(os.path.exists(os.path.join(self.root, path)), path)
         for owner in re.findall(r"^\S+ (\S+) ", output("dpkg-deb", "-c", DEB), re.M):
             self.assertEqual(owner, "root/root")
+
+    def test_its_manual_pages(self):
+        for page, name in (("man1/lmcache.1.gz", "lmcache"), ("man8/lmcache-server.8.gz", "lmcache-server")):
+            with gzip.open(os.path.join(self.root, "usr/share/man", page), "rt") as text:
+                self.assertIn(f'.TH "{name.upper()}"'.replace("-", "\\-"), text.read())
 
     def test_what_it_says_of_itself(self):
         fields = dict(line.split(": ", 1) for line in output("dpkg-deb", "-f", DEB).splitlines() if ": " in line)

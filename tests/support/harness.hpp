@@ -4,13 +4,12 @@
 
 #include "engine/dispatcher.hpp"
 #include "engine/engine.hpp"
+#include "load/shared_memory.hpp"
 #include "support/golden.hpp"
 #include "support/pack.hpp"
 #include "wire/msgpack_reader.hpp"
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -43,39 +42,15 @@ class Pending {
   std::shared_future<Frames> future_;
 };
 
-/// A segment of shared memory as an engine would make it; unlinked at the end.
-class SharedMemory {
+/// A segment of shared memory as an engine would make it, that may be cut short behind the server's
+/// back.
+class SharedMemory : public load::SharedMemory {
  public:
-  explicit SharedMemory(std::size_t bytes, std::string name = {})
-      : name_(std::move(name)), bytes_(bytes) {
-    static std::atomic<unsigned> next{0};
-    if (name_.empty())
-      name_ = "/lmcache_test_" + std::to_string(::getpid()) + "_" + std::to_string(next++);
-    const int fd = ::shm_open(name_.c_str(), O_CREAT | O_RDWR | O_TRUNC, 0600);
-    if (fd < 0 || ::ftruncate(fd, static_cast<off_t>(bytes)) != 0)
-      throw std::runtime_error("shm_open failed");
-    data_ =
-        static_cast<std::byte*>(::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
-    ::close(fd);
-  }
-  SharedMemory(const SharedMemory&) = delete;
-  SharedMemory& operator=(const SharedMemory&) = delete;
-  ~SharedMemory() {
-    ::munmap(data_, bytes_);
-    ::shm_unlink(name_.c_str());
-  }
+  using load::SharedMemory::SharedMemory;
   void shrink(std::size_t bytes) const {
-    if (::truncate(("/dev/shm" + name_).c_str(), static_cast<off_t>(bytes)) != 0)
+    if (::truncate(("/dev/shm" + name()).c_str(), static_cast<off_t>(bytes)) != 0)
       throw std::runtime_error("truncate failed");
   }
-  [[nodiscard]] const std::string& name() const { return name_; }
-  [[nodiscard]] std::byte* data() const { return data_; }
-  [[nodiscard]] std::size_t size() const { return bytes_; }
-
- private:
-  std::string name_;
-  std::size_t bytes_;
-  std::byte* data_ = nullptr;
 };
 
 class Harness {

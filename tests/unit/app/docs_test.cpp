@@ -1,5 +1,6 @@
 // docs/SERVER_FLAGS.md cannot go stale: its tables are the flags' own.
 #include "app/help.hpp"
+#include "app/man_page.hpp"
 
 #include <gmock/gmock.h>
 #include <fstream>
@@ -24,14 +25,24 @@ TEST(FlagDocs, TablesEqualTheFlags) {
   }
 }
 
-TEST(FlagDocs, TheConfigFileIsTheProgramsOwn) {
-  std::ifstream file(LMCACHE_SOURCE_DIR "/configs/server.toml");
+/// `path` in the repository must be what the program writes.
+void expect_file(const std::string& path, const std::string& expected) {
+  std::ifstream file(LMCACHE_SOURCE_DIR "/" + path);
   std::stringstream text;
   text << file.rdbuf();
-  if (text.str() == server_toml()) return;
-  const std::string updated = testing::TempDir() + "server.toml";
-  std::ofstream(updated) << server_toml();
-  FAIL() << "configs/server.toml does not match the flags; what it must be is in " << updated;
+  if (text.str() == expected) return;
+  const std::string updated = testing::TempDir() + path.substr(path.rfind('/') + 1);
+  std::ofstream(updated) << expected;
+  FAIL() << path << " does not match the program; what it must be is in " << updated;
+}
+
+TEST(FlagDocs, TheConfigFileIsTheProgramsOwn) {
+  expect_file("configs/server.toml", server_toml());
+}
+
+TEST(ManPages, AreTheProgramsOwn) {
+  expect_file("docs/man/lmcache.1", lmcache_man());
+  expect_file("docs/man/lmcache-server.8", lmcache_server_man());
 }
 
 }  // namespace

@@ -48,6 +48,32 @@ TEST(MsgpackReader, ReadsEveryIntegerFormAndRefusesWhatDoesNotFit) {
   EXPECT_TRUE(in.failed());
 }
 
+TEST(MsgpackWriter, WritesWhatRequestsHave) {
+  for (const std::uint32_t count : {0u, 15u, 16u, 65535u, 65536u}) {
+    MsgpackWriter out;
+    out.map(count);
+    for (std::uint32_t i = 0; i < count; ++i) out.integer(i).nil();
+    const Bytes bytes = std::move(out).take();
+    MsgpackReader in(bytes);
+    std::size_t read = 0;
+    EXPECT_TRUE(in.read_map(read)) << count;
+    EXPECT_EQ(read, count);
+  }
+  for (const std::size_t size : {0u, 255u, 256u, 65536u}) {
+    const Bytes bytes = std::move(MsgpackWriter().ext(-5, Bytes(size)).real(0.1)).take();
+    MsgpackReader in(bytes);
+    std::int8_t type = 0;
+    ByteView data;
+    double real = 0;
+    EXPECT_TRUE(in.read_ext(type, data) && in.read_double(real) && in.finished()) << size;
+    EXPECT_EQ(type, -5);
+    EXPECT_EQ(data.size(), size);
+    EXPECT_EQ(real, 0.1);
+  }
+  EXPECT_EQ(std::move(MsgpackWriter().integers(std::vector{1, -1, 300})).take(),
+            Pack().raw({0x93, 0x01, 0xff, 0xcd, 0x01, 0x2c}).bytes());
+}
+
 TEST(MsgpackWriter, UsesTheShortestForms) {
   const auto size = [](std::int64_t v) {
     return std::move(MsgpackWriter().integer(v)).take().size();

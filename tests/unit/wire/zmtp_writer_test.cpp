@@ -50,6 +50,13 @@ TEST(ZmtpWriter, WritesTheHandshake) {
                                                           test::property("Identity", "")));
 }
 
+TEST(ZmtpWriter, WritesAClientsHandshake) {
+  ZmtpWriter writer;
+  writer.greeting();
+  writer.ready("DEALER");
+  EXPECT_EQ(take(writer), test::handshake());
+}
+
 TEST(ZmtpWriter, WritesCommands) {
   ZmtpWriter writer;
   writer.error("no");

@@ -1,0 +1,77 @@
+#include "app/roff.hpp"
+
+#include <sstream>
+
+namespace lmcache::app {
+namespace {
+
+constexpr std::size_t kWidth = 100;
+
+/// A hyphen is a minus, so that what is copied from the page works.
+std::string escaped(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '\\') {
+      out += "\\e";
+    } else if (c == '-') {
+      out += "\\-";
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
+std::string quoted(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : escaped(text)) out += c == '"' ? std::string("\\(dq") : std::string(1, c);
+  return out + "\"";
+}
+
+}  // namespace
+
+ManPage::ManPage(std::string_view name, int section, std::string_view area) {
+  out_ = ".\\\" Written from the program's own tables; a unit test keeps it equal to them.\n.TH " +
+         quoted(name) + " " + std::to_string(section) + " \"\" \"LMCache server\" " + quoted(area) +
+         "\n.nh\n.ad l\n";  // names and URLs stay whole
+}
+
+void ManPage::section(std::string_view title) {
+  out_.append(".SH ").append(quoted(title)).append("\n");
+}
+
+void ManPage::subsection(std::string_view title) {
+  out_.append(".SS ").append(quoted(title)).append("\n");
+}
+
+void ManPage::paragraph(std::string_view text) {
+  out_ += ".PP\n";
+  append_text(text);
+}
+
+void ManPage::command(std::string_view text) {
+  out_.append(".PP\n.B ").append(quoted(text)).append("\n");
+}
+
+void ManPage::item(std::string_view head, std::string_view text) {
+  out_.append(".TP\n.B ").append(quoted(head)).append("\n");
+  append_text(text);
+}
+
+void ManPage::append_text(std::string_view text) {
+  std::istringstream words{std::string(text)};
+  std::string line;
+  const auto end_line = [&] {
+    if (line.starts_with('.') || line.starts_with('\'')) line.insert(0, "\\&");
+    out_.append(line).append("\n");
+    line.clear();
+  };
+  for (std::string word; words >> word;) {
+    const std::string next = escaped(word);
+    if (!line.empty() && line.size() + 1 + next.size() > kWidth) end_line();
+    line.append(line.empty() ? "" : " ").append(next);
+  }
+  if (!line.empty()) end_line();
+}
+
+}  // namespace lmcache::app

@@ -1,0 +1,164 @@
+#include "load/engine_memory.hpp"
+
+#include "load/pattern.hpp"
+#include "wire/msgpack_writer.hpp"
+
+#include <algorithm>
+#include <random>
+#include <stdexcept>
+
+namespace lmcache::load {
+
+using wire::MsgpackWriter;
+
+EngineMemory::EngineMemory(geometry::MakeRegistration make, std::uint32_t chunk_tokens,
+                           std::uint32_t chunks)
+    : chunk_tokens_(chunk_tokens), chunks_(chunks) {
+  number_blocks(geometry_of(make(2), chunk_tokens));
+  registration_ = make(static_cast<std::int64_t>(blocks_.size()) + 1);
+  geometry_ = geometry_of(registration_, chunk_tokens);
+  for (const GroupInfo& info : registration_.infos)
+    for (const std::int64_t layer : info.layer_indices)
+      tensors_of_[info.engine_group_id].push_back(static_cast<std::size_t>(layer));
+  for (const TensorDesc& tensor : registration_.tensors)
+    if (segments_.empty() || !registration_.one_segment)
+      segments_.push_back(std::make_unique<SharedMemory>(tensor.segment_bytes));
+}
+
+Geometry EngineMemory::geometry_of(const geometry::Registration& from, std::uint32_t chunk_tokens) {
+  GeometryOptions options;
+  options.chunk_tokens = chunk_tokens;
+  auto built = build_geometry(from.tensors, EngineType::kVllm, from.hints, from.infos, options);
+  if (!built)
+    throw std::runtime_error("this model does not go with the server's chunks of " +
+                             std::to_string(chunk_tokens) + " tokens: " + built.error().text);
+  return std::move(*built);
+}
+
+// One id space for all groups; id 0 is the null block. Groups of one engine group share its list.
+void EngineMemory::number_blocks(const Geometry& geometry) {
+  for (const KernelGroup& group : geometry.kernel_groups) {
+    auto& list = ids_[group.engine_group_id];
+    if (!list.empty()) continue;
+    list.resize(std::size_t{chunks_} * group.ids_per_chunk, 0);
+    const std::int32_t window = geometry.object_groups[group.object_group].window_chunks;
+    const std::size_t first = window < 0 || static_cast<std::uint32_t>(window) >= chunks_
+                                  ? 0
+                                  : chunks_ - static_cast<std::uint32_t>(window);
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      if (i % group.ids_per_chunk < group.ids_per_chunk - group.kept_ids) continue;
+      list[i] = static_cast<std::int64_t>(blocks_.size()) + 1;
+      blocks_.push_back({group.engine_group_id, list[i], i / group.ids_per_chunk >= first});
+    }
+  }
+  std::vector<std::int64_t> shuffled(blocks_.size() + 1);
+  for (std::size_t i = 0; i < shuffled.size(); ++i) shuffled[i] = static_cast<std::int64_t>(i);
+  std::shuffle(shuffled.begin() + 1, shuffled.end(), std::mt19937(7));
+  const auto shuffle = [&](std::int64_t& id) { id = shuffled[static_cast<std::size_t>(id)]; };
+  for (auto& [group, list] : ids_) std::ranges::for_each(list, shuffle);
+  for (Block& block : blocks_) shuffle(block.id);
+}
+
+std::uint64_t EngineMemory::object_bytes(bool windowed) const {
+  std::uint64_t total = 0;
+  for (const ObjectGroup& group : geometry_.object_groups) {
+    const bool cut = windowed && group.window_chunks > 0;
+    total += group.bytes *
+             (cut ? std::min(chunks_, static_cast<std::uint32_t>(group.window_chunks)) : chunks_);
+  }
+  return total;
+}
+
+std::uint64_t EngineMemory::retrieved_blocks() const {
+  return static_cast<std::uint64_t>(
+      std::ranges::count_if(blocks_, [](const Block& block) { return block.retrieved; }));
+}
+
+Frames EngineMemory::registration(std::int64_t instance, const std::string& model) const {
+  MsgpackWriter tensors, groups, hints;
+  tensors.array(static_cast<std::uint32_t>(registration_.tensors.size()));
+  for (std::size_t i = 0; i < registration_.tensors.size(); ++i) tensors.ext(1, descriptor(i));
+  groups.array(static_cast<std::uint32_t>(registration_.infos.size()));
+  for (const GroupInfo& info : registration_.infos) {
+    groups.map(4).string("engine_group_id").integer(info.engine_group_id);
+    groups.string("layer_indices").integers(info.layer_indices);
+    groups.string("tokens_per_block").integer(info.tokens_per_block);
+    groups.string("sw_size_tokens").integer(info.sw_size_tokens);
+  }
+  hints.map(1).string("kv_layout").string(registration_.hints.kv_layout.value());
+  return {encode_integer(instance), std::move(tensors).take(), encode_string(model),
+          encode_integer(1),        encode_string("vllm"),     std::move(hints).take(),
+          std::move(groups).take()};
+}
+
+wire::Bytes EngineMemory::block_ids() const {
+  MsgpackWriter out;
+  out.array(static_cast<std::uint32_t>(geometry_.kernel_groups.size()));
+  for (const KernelGroup& group : geometry_.kernel_groups)
+    out.integers(ids_.at(group.engine_group_id));
+  return std::move(out).take();
+}
+
+wire::Bytes EngineMemory::descriptor(std::size_t index) const {
+  const TensorDesc& tensor = registration_.tensors[index];
+  const SharedMemory& segment = segment_of(index);
+  MsgpackWriter out;
+  out.map(5).string("type").string("cpu_shm").string("shm_name").string(segment.name());
+  out.string("nbytes").integer(static_cast<std::int64_t>(segment.size()));
+  out.string("version").integer(1).string("metadata").map(5).string("dtype").string(tensor.dtype);
+  out.string("shape").integers(tensor.shape).string("stride").integers(tensor.stride);
+  out.string("storage_offset").integer(tensor.storage_offset);
+  out.string("device_uuid").string("cpu");
+  return std::move(out).take();
+}
+
+const SharedMemory& EngineMemory::segment_of(std::size_t tensor) const {
+  return *segments_[registration_.one_segment ? 0 : tensor];
+}
+
+// A block's page of one tensor: the first axis counts blocks, the rest has no gaps.
+std::span<std::byte> EngineMemory::page(std::size_t index, std::int64_t block) const {
+  const TensorDesc& tensor = registration_.tensors[index];
+  const std::uint64_t item = dtype_bytes(tensor.dtype);
+  std::uint64_t bytes = item;
+  for (std::size_t axis = 1; axis < tensor.shape.size(); ++axis)
+    bytes *= static_cast<std::uint64_t>(tensor.shape[axis]);
+  const auto first = static_cast<std::uint64_t>(tensor.storage_offset + block * tensor.stride[0]);
+  return {segment_of(index).data() + first * item, bytes};
+}
+
+template <class Visit>
+void EngineMemory::each_page(const Block& block, Visit visit) const {
+  for (const std::size_t tensor : tensors_of_.at(block.engine_group))
+    visit(page(tensor, block.id), seed_of(tensor, static_cast<std::uint64_t>(block.id)));
+}
+
+void EngineMemory::fill(std::uint64_t seed) {
+  for (const Block& block : blocks_)
+    each_page(block, [&](std::span<std::byte> bytes, std::uint64_t place) {
+      write_pattern(bytes, seed_of(seed, place));
+    });
+}
+
+void EngineMemory::wipe() {
+  for (const auto& segment : segments_) std::fill_n(segment->data(), segment->size(), std::byte{0});
+}
+
+std::uint64_t EngineMemory::bad_blocks(std::uint64_t seed) const {
+  std::uint64_t bad = 0;
+  for (const Block& block : blocks_) {
+    if (!block.retrieved) continue;
+    bool good = true;
+    each_page(block, [&](std::span<std::byte> bytes, std::uint64_t place) {
+      good = good && has_pattern(bytes, seed_of(seed, place));
+    });
+    if (!good) ++bad;
+  }
+  return bad;
+}
+
+void EngineMemory::unlink() {
+  for (const auto& segment : segments_) segment->unlink();
+}
+
+}  // namespace lmcache::load

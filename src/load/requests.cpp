@@ -1,0 +1,70 @@
+#include "load/requests.hpp"
+
+#include "load/pattern.hpp"
+#include "wire/msgpack_writer.hpp"
+
+#include <string_view>
+
+namespace lmcache::load {
+namespace {
+
+using wire::MsgpackWriter;
+
+constexpr std::string_view kCpuEvent = "stub_ipc_handle";  // an event that is always over
+constexpr std::uint64_t kVocabulary = 129'280;
+
+}  // namespace
+
+wire::Bytes encode_key(const SequenceKey& key, std::optional<std::int64_t> rank) {
+  MsgpackWriter out;
+  out.map(10).string("model_name").string(key.model);
+  out.string("world_size").integer(1).string("worker_id");
+  rank ? out.integer(*rank) : out.nil();
+  out.string("token_ids").integers(key.tokens);
+  out.string("start").integer(0);
+  out.string("end").integer(static_cast<std::int64_t>(key.tokens.size()));
+  out.string("request_id").string(key.request_id).string("cache_salt").string("");
+  out.string("request_configs").nil().string("num_kv_readers").integer(1);
+  return std::move(out).take();
+}
+
+Frames store_frames(const SequenceKey& key, std::int64_t instance, const wire::Bytes& block_ids) {
+  return {encode_key(key, 0), encode_integer(instance), block_ids,
+          std::move(MsgpackWriter().binary(std::as_bytes(std::span(kCpuEvent)))).take()};
+}
+
+Frames retrieve_frames(const SequenceKey& key, std::int64_t instance,
+                       const wire::Bytes& block_ids) {
+  Frames frames = store_frames(key, instance, block_ids);
+  frames.push_back(encode_integer(0));  // tokens to skip
+  return frames;
+}
+
+Frames lookup_frames(const SequenceKey& key) {
+  return {encode_key(key, std::nullopt), encode_integer(1)};
+}
+
+Frames wait_frames(const std::string& request_id, double seconds) {
+  return {encode_string(request_id), std::move(MsgpackWriter().real(seconds)).take()};
+}
+
+wire::Bytes encode_integer(std::int64_t value) {
+  return std::move(MsgpackWriter().integer(value)).take();
+}
+
+wire::Bytes encode_string(std::string_view value) {
+  return std::move(MsgpackWriter().string(value)).take();
+}
+
+wire::Bytes encode_boolean(bool value) {
+  return std::move(MsgpackWriter().boolean(value)).take();
+}
+
+std::vector<std::uint32_t> tokens_of(std::uint64_t seed, std::size_t count) {
+  std::vector<std::uint32_t> out(count);
+  for (std::size_t i = 0; i < count; ++i)
+    out[i] = static_cast<std::uint32_t>(seed_of(seed, i) % kVocabulary);
+  return out;
+}
+
+}  // namespace lmcache::load

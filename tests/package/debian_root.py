@@ -55,10 +55,12 @@ class DebianRoot:
 
     def _closure(self, wanted):
         left = [name for name, (fields, _) in self._status.items() if fields.get("Essential") == "yes"] + list(wanted)
+        providers = {virtual: name for name, (fields, _) in self._status.items() for virtual in names_in(fields.get("Provides", ""))}
         closed = set()
         while left:
             name = left.pop()
-            if name in closed or name not in self._status:
+            name = name if name in self._status else providers.get(name)
+            if name is None or name in closed:
                 continue
             closed.add(name)
             fields = self._status[name][0]

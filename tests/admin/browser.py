@@ -31,6 +31,7 @@ class Page:
         for domain in ("Page", "Runtime", "Log", "Network"):
             self._call(domain + ".enable")
         self._call("Emulation.setDeviceMetricsOverride", width=1280, height=900, deviceScaleFactor=1, mobile=False)
+        self._call("Emulation.setScrollbarsHidden", hidden=True)
         self._call("Page.addScriptToEvaluateOnNewDocument", source=WATCH_POLICY)
         self._call("Page.navigate", url=url)
         deadline = time.monotonic() + PATIENCE
@@ -113,7 +114,6 @@ class Page:
     def picture(self, path, scheme):
         """Writes what is in view as a PNG, in the "light" or the "dark" scheme."""
         self._call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-        self._call("Emulation.setScrollbarsHidden", hidden=True)
         data = self._call("Page.captureScreenshot")["data"]
         with open(path, "wb") as file:
             file.write(base64.b64decode(data))

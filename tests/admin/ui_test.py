@@ -146,6 +146,18 @@ class Figures(UiCase):
         self.assert_content(page)
 
 
+class WithoutMetrics(UiCase):
+    flags = ("--disable-metrics",)
+
+    def test_what_status_says_is_shown(self):
+        page = self.open()
+        page.until(LIVE)
+        self.assertIn("--disable-metrics", page.text("#state"))
+        self.assertEqual(page.figure("l1-total"), 1 << 28)
+        self.assertIsNone(page.figure("hit-rate"))
+        self.assertEqual(page.text("#hit-rate"), "–")
+
+
 class LostServer(unittest.TestCase):
     def test_is_shown_and_found_again(self):
         server = Server(["--l1-size-gb", "0.0625"])

@@ -43,8 +43,8 @@ class Containerfile(unittest.TestCase):
             last = name
         self.assertEqual((instructions()[0][0], last), ("ARG", "CMD"))
         # Both stages are the Debian that the package is for.
-        bases = re.findall(r"docker\.io/library/(\S+)", read("configs", "Containerfile"))
-        self.assertEqual(set(bases), {"debian:12-slim"})
+        bases = [words.split("=")[-1] for name, words in instructions() if name in ("ARG", "FROM") and "$" not in words]
+        self.assertEqual(bases, ["debian:12-slim"] * 2)
 
     def test_what_is_copied_is_in_the_repository(self):
         copied = [shlex.split(words) for name, words in instructions() if name == "COPY" and "--from" not in words]

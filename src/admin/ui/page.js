@@ -47,7 +47,8 @@ function showFigures(sample) {
   setFigure("requests", requests, rateText(requests));
   const engines = Object.keys(status.cache_context_meta).length;
   setFigure("engines-count", engines, countText(engines));
-  setFigure("connections", status.connections.open, `${countText(status.connections.open)} connections`);
+  const open = status.connections.open;
+  setFigure("connections", open, open === 1 ? "1 connection" : `${countText(open)} connections`);
 }
 
 function show(reading) {

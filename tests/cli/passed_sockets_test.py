@@ -4,11 +4,13 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import urllib.request
 
@@ -95,6 +97,24 @@ class PassedSockets(unittest.TestCase):
                     self.assertTrue(self.greeted(connection))
                 self.assertEqual(server.stop(), (0, ""))
             self.assertTrue(os.path.exists(path))
+
+    @unittest.skipIf(shutil.which("systemd-socket-activate") is None, "systemd-socket-activate is not installed")
+    def test_as_systemds_own_launcher_passes_them(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "x.sock")
+            launcher = subprocess.Popen(["systemd-socket-activate", "--listen=" + path, "--fdname=request", *Server().command],
+                                        stderr=subprocess.PIPE, text=True)
+            self.addCleanup(launcher.kill)
+            self.keep(launcher.stderr)
+            connection = self.keep(socket.socket(socket.AF_UNIX))
+            deadline = time.monotonic() + PATIENCE
+            while connection.connect_ex(path) != 0:
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.005)  # only paces the polling
+            self.assertTrue(self.greeted(connection))
+            self.assertTrue(any("unix socket path=" + path in line for line in launcher.stderr))  # ready, and its signals are set up
+            launcher.terminate()
+            self.assertEqual(launcher.wait(PATIENCE), 0)
 
     def test_an_address_that_others_reach_is_warned_of(self):
         with Passed([self.keep(listener(address=("0.0.0.0", 0)))]) as server:

@@ -19,7 +19,7 @@ set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA
   ${PROJECT_SOURCE_DIR}/packaging/conffiles ${PROJECT_SOURCE_DIR}/packaging/postinst
   ${PROJECT_SOURCE_DIR}/packaging/prerm ${PROJECT_SOURCE_DIR}/packaging/postrm)
 
-install(FILES ${PROJECT_SOURCE_DIR}/configs/lmcache.service DESTINATION lib/systemd/system)
+install(FILES ${PROJECT_SOURCE_DIR}/configs/lmcache.service ${PROJECT_SOURCE_DIR}/configs/lmcache.socket DESTINATION lib/systemd/system)
 # /etc for the prefix /usr, which the package has; below the prefix otherwise.
 install(CODE "
   set(folder \"\${CMAKE_INSTALL_PREFIX}/etc/lmcache\")

@@ -15,6 +15,7 @@ void add_object_routes(Router& router, const Context& context);
 void add_checksum_routes(Router& router, const Context& context);
 void add_log_routes(Router& router);
 void add_metrics_routes(Router& router, const Context& context);
+void add_ui_routes(Router& router);
 /// nullptr: answered with 503.
 void add_quota_routes(Router& router, Quotas* quotas);
 

@@ -1,7 +1,6 @@
 #include "admin/server.hpp"
 
 #include "admin/connection.hpp"
-#include "net/endpoint.hpp"
 #include "obs/pulse.hpp"
 
 #include <boost/asio/error.hpp>
@@ -15,7 +14,6 @@
 #include <optional>
 #include <thread>
 #include <utility>
-#include <vector>
 
 namespace lmcache::admin {
 namespace {
@@ -129,22 +127,14 @@ HttpServer::~HttpServer() {
   stop();
 }
 
-Status HttpServer::start() {
+Status HttpServer::start(std::vector<net::ListeningSocket> passed) {
   const HttpOptions& options = impl_->hall->options;
-  const net::EndpointFlags flags{"--http-host", "--http-port", "--http-socket"};
-  std::vector<net::ListeningSocket> sockets;
-  if (options.tcp) {
-    auto tcp = net::listen_tcp(options.host, options.port, flags);
-    if (!tcp) return tcp.error();
-    impl_->port = tcp->port;
-    for (auto& socket : tcp->sockets) sockets.push_back(std::move(socket));
-  }
-  if (!options.socket_path.empty()) {
-    auto unix_socket = net::listen_unix(options.socket_path, flags);
-    if (!unix_socket) return unix_socket.error();
-    sockets.push_back(std::move(*unix_socket));
-  }
-  for (auto& socket : sockets) {
+  auto listeners =
+      net::listen(std::move(passed), {options.tcp, options.host, options.port, options.socket_path},
+                  {"--http-host", "--http-port", "--http-socket"});
+  if (!listeners) return listeners.error();
+  impl_->port = listeners->port;
+  for (auto& socket : listeners->sockets) {
     impl_->doors.push_back(std::make_shared<Door>(impl_->hall, std::move(socket)));
     impl_->doors.back()->accept();
   }

@@ -5,11 +5,13 @@
 
 #include "admin/options.hpp"
 #include "admin/router.hpp"
+#include "net/endpoint.hpp"
 
 #include <lmcache/status.hpp>
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 namespace lmcache::admin {
 
@@ -21,9 +23,9 @@ class HttpServer {
   HttpServer& operator=(const HttpServer&) = delete;
   ~HttpServer();  ///< stop()
 
-  /// Binds and starts to serve. On an error nothing is left bound or running; its text says what
-  /// was tried, why it failed and what to do. Once per server.
-  [[nodiscard]] Status start();
+  /// Binds, unless sockets were `passed` to it, and starts to serve. On an error nothing is left
+  /// bound or running; its text says what was tried, why it failed and what to do. Once per server.
+  [[nodiscard]] Status start(std::vector<net::ListeningSocket> passed = {});
 
   /// The TCP port bound; 0 without TCP.
   [[nodiscard]] std::uint16_t port() const noexcept;

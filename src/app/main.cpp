@@ -1,6 +1,7 @@
 #include "app/bench_main.hpp"
 #include "app/cli.hpp"
 #include "app/host.hpp"
+#include "app/passed_sockets.hpp"
 #include "app/server_main.hpp"
 #include "commands/run.hpp"
 #include "obs/clean_text.hpp"
@@ -13,6 +14,7 @@
 #include <exception>
 #include <iostream>
 #include <stdexcept>
+#include <utility>
 
 namespace {
 
@@ -26,6 +28,7 @@ int serve(ServerConfig config) {
   if (config.instance_id.empty()) {
     config.instance_id = to_string(boost::uuids::random_generator()());
   }
+  app::PassedSockets passed = app::take_passed_sockets(config);
   if (config.tcp && !app::is_loopback_host(config.host)) {
     obs::log_event(obs::Level::kWarn,
                    "the protocol has no authentication: whoever reaches this address can read and "
@@ -39,7 +42,7 @@ int serve(ServerConfig config) {
                    "state and clear the cache; bind a loopback address or give --http-token-file",
                    {{"http_host", config.http_host}});
   }
-  return app::run_server(config);
+  return app::run_server(config, std::move(passed));
 }
 
 }  // namespace

@@ -24,6 +24,8 @@
 #include <csignal>
 #include <stdexcept>
 #include <thread>
+#include <utility>
+#include <vector>
 
 namespace lmcache::app {
 namespace {
@@ -92,8 +94,8 @@ class Admin {
       : context_{config, engine, server, phase_},
         http_(options(config), admin::all_routes(context_)) {}
 
-  void start() {
-    if (context_.config.http) require(http_.start());
+  void start(std::vector<net::ListeningSocket> passed) {
+    if (context_.config.http) require(http_.start(std::move(passed)));
   }
   void enter(admin::Phase phase) noexcept { phase_ = phase; }
   [[nodiscard]] const admin::HttpServer& http() const noexcept { return http_; }
@@ -177,15 +179,15 @@ bool serve_until_signal(net::Server& server, Admin& admin, const engine::Engine&
 
 }  // namespace
 
-int run_server(const ServerConfig& config) {
+int run_server(const ServerConfig& config, PassedSockets passed) {
   raise_descriptor_limit();
   const pool::Arena arena = map_l1(config);
   engine::Engine engine(config, arena.memory());
   engine::Dispatcher dispatcher(engine);
   net::Server server(net::NetOptions::from(config), dispatcher);
   Admin admin(config, engine, server);
-  require(server.start());
-  admin.start();
+  require(server.start(std::move(passed.request)));
+  admin.start(std::move(passed.http));
   const bool drained = serve_until_signal(server, admin, engine, config);
   server.stop();
   log_failures();

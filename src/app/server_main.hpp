@@ -1,5 +1,7 @@
 #pragma once
 
+#include "app/passed_sockets.hpp"
+
 #include <lmcache/config.hpp>
 
 namespace lmcache::app {
@@ -8,6 +10,7 @@ namespace lmcache::app {
 /// the deadline cut it short or a second signal did. Start-up that fails (a busy port, an L1 larger
 /// than memory) throws std::exception whose text is one line with the cause and the cure; main()
 /// prints it and exits 1. Logging is set up and config.instance_id is filled in by the caller.
-[[nodiscard]] int run_server(const ServerConfig& config);
+/// `passed` sockets are served on instead of binding any for that purpose.
+[[nodiscard]] int run_server(const ServerConfig& config, PassedSockets passed);
 
 }  // namespace lmcache::app

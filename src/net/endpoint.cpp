@@ -1,6 +1,7 @@
 #include "net/endpoint.hpp"
 
-#include <arpa/inet.h>
+#include "net/socket_address.hpp"
+
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -9,7 +10,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -28,43 +28,16 @@ Error failure(const std::string& what, const std::string& why, const std::string
   return {Cause::kNotServed, std::move(text)};
 }
 
-struct Address {
-  sockaddr_storage storage{};
-  socklen_t size = 0;
-
-  [[nodiscard]] int family() const noexcept { return storage.ss_family; }
-  [[nodiscard]] const sockaddr* get() const noexcept {
-    return reinterpret_cast<const sockaddr*>(&storage);
-  }
-  void set_port(std::uint16_t port) noexcept {
-    // sin_port and sin6_port lie at the same place.
-    reinterpret_cast<sockaddr_in*>(&storage)->sin_port = htons(port);
-  }
-  [[nodiscard]] std::uint16_t port() const noexcept {
-    return ntohs(reinterpret_cast<const sockaddr_in*>(&storage)->sin_port);
-  }
-};
-
-std::string to_text(const Address& address) {
-  std::array<char, INET6_ADDRSTRLEN> text{};
-  const bool v6 = address.family() == AF_INET6;
-  const void* bytes = v6 ? static_cast<const void*>(
-                               &reinterpret_cast<const sockaddr_in6*>(&address.storage)->sin6_addr)
-                         : &reinterpret_cast<const sockaddr_in*>(&address.storage)->sin_addr;
-  inet_ntop(address.family(), bytes, text.data(), text.size());
-  std::string out = v6 ? "[" : "";
-  out += text.data();
-  out += v6 ? "]:" : ":";
-  out += std::to_string(address.port());
-  return out;
+std::string to_text(const SocketAddress& address) {
+  return address.host() + ":" + std::to_string(address.port());
 }
 
-Result<std::vector<Address>> resolve(const std::string& host, const EndpointFlags& flags) {
+Result<std::vector<SocketAddress>> resolve(const std::string& host, const EndpointFlags& flags) {
   std::vector<std::string> names{host};
   if (host == "localhost") names = {"127.0.0.1", "::1"};
   if (host.empty() || host == "*") names = {"0.0.0.0", "::"};
 
-  std::vector<Address> out;
+  std::vector<SocketAddress> out;
   for (const std::string& name : names) {
     addrinfo hints{};
     hints.ai_socktype = SOCK_STREAM;
@@ -77,7 +50,7 @@ Result<std::vector<Address>> resolve(const std::string& host, const EndpointFlag
     }
     const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner{list, &freeaddrinfo};
     for (const addrinfo* i = list; i != nullptr; i = i->ai_next) {
-      Address address;
+      SocketAddress address;
       std::memcpy(&address.storage, i->ai_addr, i->ai_addrlen);
       address.size = i->ai_addrlen;
       out.push_back(address);
@@ -87,7 +60,7 @@ Result<std::vector<Address>> resolve(const std::string& host, const EndpointFlag
 }
 
 /// A bound and listening socket; its descriptor is -1 and errno set where it failed.
-ListeningSocket try_listen(const Address& address) {
+ListeningSocket try_listen(const SocketAddress& address) {
   ListeningSocket out{::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
                       address.family()};
   if (out.fd() < 0) return out;
@@ -105,7 +78,7 @@ ListeningSocket try_listen(const Address& address) {
   return out;
 }
 
-Error tcp_failure(const Address& address, int error, const EndpointFlags& flags) {
+Error tcp_failure(const SocketAddress& address, int error, const EndpointFlags& flags) {
   const std::string port = std::to_string(address.port());
   std::string why = std::strerror(error), cure;
   if (error == EADDRINUSE) {
@@ -120,19 +93,12 @@ Error tcp_failure(const Address& address, int error, const EndpointFlags& flags)
   return failure("cannot listen on " + to_text(address), why, cure);
 }
 
-std::uint16_t bound_port(int fd) {
-  Address address;
-  address.size = sizeof address.storage;
-  if (getsockname(fd, reinterpret_cast<sockaddr*>(&address.storage), &address.size) != 0) return 0;
-  return address.port();
-}
-
 /// One try to bind all addresses to one port. The error code is that of the first address that
 /// failed for a reason other than not existing here, and `failed` is that address.
-int try_listen_all(std::vector<Address>& addresses, std::uint16_t port, TcpListeners& out,
-                   Address& failed) {
+int try_listen_all(std::vector<SocketAddress>& addresses, std::uint16_t port, Listeners& out,
+                   SocketAddress& failed) {
   int missing = 0;
-  for (Address& address : addresses) {
+  for (SocketAddress& address : addresses) {
     address.set_port(port);
     ListeningSocket socket = try_listen(address);
     if (socket.fd() < 0) {
@@ -142,7 +108,7 @@ int try_listen_all(std::vector<Address>& addresses, std::uint16_t port, TcpListe
       missing = error;
       continue;
     }
-    port = bound_port(socket.fd());
+    port = SocketAddress::local(socket.fd()).port();
     out.sockets.push_back(std::move(socket));
   }
   out.port = port;
@@ -177,16 +143,16 @@ ListeningSocket::~ListeningSocket() {
   }
 }
 
-Result<TcpListeners> listen_tcp(const std::string& host, std::uint16_t port,
-                                const EndpointFlags& flags) {
+Result<Listeners> listen_tcp(const std::string& host, std::uint16_t port,
+                             const EndpointFlags& flags) {
   auto addresses = resolve(host, flags);
   if (!addresses) return addresses.error();
   // A free port of the first address may be taken on the second: another one then.
   const int tries = port == 0 ? 16 : 1;
-  Address failed;
+  SocketAddress failed;
   int error = 0;
   for (int i = 0; i < tries; ++i) {
-    TcpListeners out;
+    Listeners out;
     error = try_listen_all(*addresses, port, out, failed);
     if (error == 0) return out;
     if (error != EADDRINUSE) break;
@@ -237,13 +203,49 @@ Result<ListeningSocket> listen_unix(const std::string& path, const EndpointFlags
   return out;
 }
 
-std::string peer_name(int fd) {
-  Address address;
-  address.size = sizeof address.storage;
-  if (getpeername(fd, reinterpret_cast<sockaddr*>(&address.storage), &address.size) != 0) {
-    return "gone";
+Result<ListeningSocket> adopt_listener(int fd) {
+  const auto option = [fd](int name) {
+    int value = -1;
+    socklen_t size = sizeof value;
+    return ::getsockopt(fd, SOL_SOCKET, name, &value, &size) == 0 ? value : -1;
+  };
+  const auto wrong = [](const char* why) { return Error{Cause::kMalformed, why}; };
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags < 0) return wrong("is not open");
+  if (option(SO_TYPE) < 0) return wrong("is no socket");
+  if (option(SO_TYPE) != SOCK_STREAM) return wrong("is no stream socket");
+  const int family = option(SO_DOMAIN);
+  if (family != AF_INET && family != AF_INET6 && family != AF_UNIX)
+    return wrong("is neither TCP nor a unix socket");
+  if (option(SO_ACCEPTCONN) != 1) return wrong("does not listen");
+  if (::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 || ::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
+    return wrong(std::strerror(errno));
+  return ListeningSocket{fd, family};
+}
+
+Result<Listeners> listen(std::vector<ListeningSocket> passed, const Endpoint& where,
+                         const EndpointFlags& flags) {
+  Listeners out{std::move(passed), 0};
+  for (const ListeningSocket& socket : out.sockets)
+    if (out.port == 0) out.port = SocketAddress::local(socket.fd()).port();
+  if (!out.sockets.empty()) return out;
+  if (where.tcp) {
+    auto tcp = listen_tcp(where.host, where.port, flags);
+    if (!tcp) return tcp.error();
+    out = std::move(*tcp);
   }
-  return address.family() == AF_UNIX ? "unix" : "tcp " + to_text(address);
+  if (!where.path.empty()) {
+    auto unix_socket = listen_unix(where.path, flags);
+    if (!unix_socket) return unix_socket.error();
+    out.sockets.push_back(std::move(*unix_socket));
+  }
+  return out;
+}
+
+std::string peer_name(int fd) {
+  const SocketAddress peer = SocketAddress::peer(fd);
+  if (peer.family() == AF_UNIX) return "unix";
+  return peer.family() == AF_UNSPEC ? "gone" : "tcp " + to_text(peer);
 }
 
 }  // namespace lmcache::net

@@ -1,5 +1,5 @@
-// Opens listening sockets, with errors a person can act on. Plain POSIX, blocking name resolution:
-// start-up only.
+// Opens listening sockets or takes them over, with errors a person can act on. Plain POSIX,
+// blocking name resolution: start-up only.
 #pragma once
 
 #include <lmcache/status.hpp>
@@ -42,20 +42,36 @@ class ListeningSocket {
   ino_t inode_ = 0;
 };
 
-struct TcpListeners {
-  std::vector<ListeningSocket> sockets;
-  std::uint16_t port = 0;  ///< the same for all of them
+/// What a server is to listen on.
+struct Endpoint {
+  bool tcp = true;
+  std::string host;
+  std::uint16_t port = 0;
+  std::string path;  ///< unix socket; empty: none
 };
+
+struct Listeners {
+  std::vector<ListeningSocket> sockets;
+  std::uint16_t port = 0;  ///< of TCP, the same for all that were bound here; 0 without
+};
+
+/// `passed` where there are any, without a look at `where`; else binds what that says.
+[[nodiscard]] Result<Listeners> listen(std::vector<ListeningSocket> passed, const Endpoint& where,
+                                       const EndpointFlags& flags = {});
 
 /// Binds every address `host` stands for ("localhost": 127.0.0.1, and ::1 where the machine has it;
 /// "*" or "": all interfaces). Port 0: a free one.
-[[nodiscard]] Result<TcpListeners> listen_tcp(const std::string& host, std::uint16_t port,
-                                              const EndpointFlags& flags = {});
+[[nodiscard]] Result<Listeners> listen_tcp(const std::string& host, std::uint16_t port,
+                                           const EndpointFlags& flags = {});
 
 /// Mode 0660. A socket file on which nobody answers is replaced; anything else at `path` is an
 /// error.
 [[nodiscard]] Result<ListeningSocket> listen_unix(const std::string& path,
                                                   const EndpointFlags& flags = {});
+
+/// Takes over a socket that another process made listen; its unix socket's file is that process's.
+/// On an error, which says what the descriptor is instead ("does not listen"), it is left alone.
+[[nodiscard]] Result<ListeningSocket> adopt_listener(int fd);
 
 /// "tcp 127.0.0.1:51234", "tcp [::1]:51234" or "unix": the peer of a connected socket.
 [[nodiscard]] std::string peer_name(int fd);

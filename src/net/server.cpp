@@ -1,7 +1,6 @@
 #include "net/server.hpp"
 
 #include "net/acceptor.hpp"
-#include "net/endpoint.hpp"
 #include "net/io_thread.hpp"
 #include "net/shared.hpp"
 
@@ -35,26 +34,18 @@ Server::~Server() {
   stop();
 }
 
-Status Server::start() {
+Status Server::start(std::vector<ListeningSocket> passed) {
   const NetOptions& options = impl_->shared->options;
-  std::vector<ListeningSocket> sockets;
-  if (options.tcp) {
-    auto tcp = listen_tcp(options.host, options.port);
-    if (!tcp) return tcp.error();
-    impl_->port = tcp->port;
-    for (auto& socket : tcp->sockets) sockets.push_back(std::move(socket));
-  }
-  if (!options.unix_path.empty()) {
-    auto unix_socket = listen_unix(options.unix_path);
-    if (!unix_socket) return unix_socket.error();
-    sockets.push_back(std::move(*unix_socket));
-  }
+  auto listeners =
+      listen(std::move(passed), {options.tcp, options.host, options.port, options.unix_path});
+  if (!listeners) return listeners.error();
+  impl_->port = listeners->port;
 
   const std::lock_guard lock{impl_->mutex};
   for (unsigned i = 0; i < std::max(1u, options.io_threads); ++i) {
     impl_->threads.push_back(std::make_shared<IoThread>());
   }
-  for (auto& socket : sockets) {
+  for (auto& socket : listeners->sockets) {
     impl_->acceptors.push_back(
         std::make_shared<Acceptor>(std::move(socket), impl_->shared, impl_->threads));
     impl_->acceptors.back()->start();

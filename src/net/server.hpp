@@ -5,6 +5,7 @@
 // wait for those). The handler must outlive the server; reply slots may outlive both.
 #pragma once
 
+#include "net/endpoint.hpp"
 #include "net/handler.hpp"
 #include "net/options.hpp"
 
@@ -13,6 +14,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 namespace lmcache::net {
 
@@ -23,14 +25,16 @@ class Server {
   Server& operator=(const Server&) = delete;
   ~Server();  ///< stop()
 
-  /// Binds and starts to serve. On an error nothing is left bound or running, and its text says
-  /// what was tried, why it failed and what to do. Once per server.
-  [[nodiscard]] Status start();
+  /// Binds, unless sockets were `passed` to it, and starts to serve. On an error nothing is left
+  /// bound or running, and its text says what was tried, why it failed and what to do. Once per
+  /// server.
+  [[nodiscard]] Status start(std::vector<ListeningSocket> passed = {});
 
   /// The TCP port bound; 0 without TCP.
   [[nodiscard]] std::uint16_t port() const noexcept;
 
-  /// No connection is accepted from here on, the unix socket's file is gone. Idempotent.
+  /// No connection is accepted from here on, the unix socket's file is gone if it was ours.
+  /// Idempotent.
   void stop_accepting();
 
   /// stop_accepting(), then: no request is read any more, those in flight are answered, connections

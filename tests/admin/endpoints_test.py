@@ -126,6 +126,13 @@ class Endpoints(AdminCase):
         Engine(self.connect(), [dense()], 1024).register().unregister()
         self.assertIn("worker registered", self.server.log()[len(before):])
 
+    def test_the_page_says_what_a_browser_may_do_with_it(self):
+        answer = self.http().get("/ui")
+        self.assertEqual((answer.status, answer.headers["content-type"]), (200, "text/html; charset=utf-8"))
+        self.assertEqual((answer.headers["cache-control"], answer.headers["x-content-type-options"]), ("no-store", "nosniff"))
+        self.assertIn("default-src 'none'", answer.headers["content-security-policy"])
+        self.assertEqual(self.http().get("/openapi.json").json["paths"]["/ui"]["get"]["security"], [])
+
     def test_what_there_is_not(self):
         client = self.http()
         for path in ("/nope", "/env", "/run_script", "/threads", "/status/", "/Status"):
@@ -252,8 +259,8 @@ class Token(AdminCase):
         self.assertEqual(self.http(TOKEN).get("/status").status, 200)
         self.assertEqual(self.http(TOKEN).get("/nope").status, 404)
 
-    def test_is_not_needed_by_probes(self):
-        for path in ("/healthcheck", "/readyz", "/"):
+    def test_is_not_needed_by_probes_and_the_page(self):
+        for path in ("/healthcheck", "/readyz", "/", "/ui"):
             self.assertEqual(self.http().get(path).status, 200, path)
 
     def test_is_told_nobody(self):

@@ -37,7 +37,8 @@ class Server:
     """A running server on a free port, stopped with SIGTERM when the block ends."""
 
     def __init__(self, *args, wait=READY, **environment):
-        self.args = ["server", "--port", "0", "--http-port", "0", "--l1-size-gb", "0.0625", *args]
+        self.command = [BINARY, "server", "--port", "0", "--http-port", "0", "--l1-size-gb", "0.0625", *args]
+        self.descriptors = ()  # that it gets beside the standard ones
         self.environment = clean_environment(**environment)
         self.wait = wait
         self.lines = []
@@ -46,7 +47,7 @@ class Server:
 
     def __enter__(self):
         self.process = subprocess.Popen(
-            [BINARY, *self.args], env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            self.command, env=self.environment, pass_fds=self.descriptors, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         self._reader = threading.Thread(target=self._read)
         self._reader.start()

@@ -36,7 +36,8 @@ class Deb(unittest.TestCase):
             return file.read()
 
     def test_its_files(self):
-        for path in ("usr/bin/lmcache", "usr/lib/systemd/system/lmcache.service", "etc/lmcache/server.toml",
+        for path in ("usr/bin/lmcache", "usr/lib/systemd/system/lmcache.service", "usr/lib/systemd/system/lmcache.socket",
+                     "etc/lmcache/server.toml",
                      "usr/share/lmcache/prometheus-alerts.yml", "usr/share/lmcache/grafana-dashboard.json"):
             self.assertTrue(os.path.exists(os.path.join(self.root, path)), path)
         for owner in re.findall(r"^\S+ (\S+) ", output("dpkg-deb", "-c", DEB), re.M):

@@ -10,6 +10,7 @@ import unittest
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 UNIT = os.path.join(ROOT, "configs", "lmcache.service")
+SOCKET = os.path.join(ROOT, "configs", "lmcache.socket")
 ALERTS = os.path.join(ROOT, "configs", "prometheus-alerts.yml")
 DASHBOARD = os.path.join(ROOT, "configs", "grafana-dashboard.json")
 
@@ -34,6 +35,11 @@ class Unit(unittest.TestCase):
     @tool("systemd-analyze")
     def test_is_valid(self):
         done = run("systemd-analyze", "verify", "--man=no", self.path)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    @tool("systemd-analyze")
+    def test_the_socket_is_valid(self):
+        done = run("systemd-analyze", "verify", "--man=no", shutil.copy(SOCKET, self.folder.name))
         self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     @tool("systemd-analyze")

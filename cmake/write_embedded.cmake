@@ -1,0 +1,19 @@
+# Script of lmcache_embed(): NAME, OUTPUT, FILES.
+set(bytes "")
+foreach(file ${FILES})
+  file(READ ${file} hex HEX)
+  string(APPEND bytes ${hex})
+endforeach()
+string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes ${bytes})
+# Compilers get slow, and people lost, on lines without an end.
+string(REGEX REPLACE "((0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,))" "\\1\n" bytes ${bytes})
+file(WRITE ${OUTPUT} "#include <string_view>
+namespace lmcache::embedded {
+namespace {
+constexpr unsigned char kBytes[] = {
+${bytes}};
+}
+extern const std::string_view ${NAME};
+const std::string_view ${NAME}{reinterpret_cast<const char*>(kBytes), sizeof kBytes};
+}  // namespace lmcache::embedded
+")

@@ -16,8 +16,8 @@ set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_DEPENDS adduser)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA
-  ${PROJECT_SOURCE_DIR}/packaging/conffiles ${PROJECT_SOURCE_DIR}/packaging/postinst
-  ${PROJECT_SOURCE_DIR}/packaging/prerm ${PROJECT_SOURCE_DIR}/packaging/postrm)
+  ${PROJECT_SOURCE_DIR}/configs/debian/conffiles ${PROJECT_SOURCE_DIR}/configs/debian/postinst
+  ${PROJECT_SOURCE_DIR}/configs/debian/prerm ${PROJECT_SOURCE_DIR}/configs/debian/postrm)
 
 install(FILES ${PROJECT_SOURCE_DIR}/configs/lmcache.service ${PROJECT_SOURCE_DIR}/configs/lmcache.socket DESTINATION lib/systemd/system)
 # /etc for the prefix /usr, which the package has; below the prefix otherwise.

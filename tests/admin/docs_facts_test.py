@@ -103,7 +103,7 @@ class Sizing(unittest.TestCase):
 
 class Files(unittest.TestCase):
     def test_that_documents_name_exist(self):
-        path = re.compile(r"(?:src|tests|configs|docs|include|cmake|packaging|kernels)/[\w./-]*")
+        path = re.compile(r"(?:src|tests|configs|docs|include|cmake|kernels)/[\w./-]*")
         for name in documents.for_users():
             for span in documents.SPAN.findall(documents.prose(documents.read(name))):
                 if path.fullmatch(span) and not PATTERN.search(span):

@@ -70,7 +70,7 @@ class Containerfile(unittest.TestCase):
         self.assertIn(packed.split()[-1] + "/*.deb", next(words for name, words in instructions() if name == "COPY" and "--from" in words))
 
     def test_it_runs_as_the_packages_user(self):
-        self.assertIn(" " + words_of("USER"), read("packaging", "postinst").replace("\n", " "))
+        self.assertIn(" " + words_of("USER"), read("configs", "debian", "postinst").replace("\n", " "))
 
     def test_it_starts_what_there_is(self):
         help_text = subprocess.run([BINARY, "server", "--help"], capture_output=True, text=True, check=True, timeout=60).stdout

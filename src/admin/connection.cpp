@@ -41,7 +41,7 @@ Response run_handler(const Route& route, const Request& request) noexcept {
     return route.handler(request);
   } catch (const std::exception& error) {
     obs::log_event(obs::Level::kError, "an admin request failed",
-                   {{"path", request.path}, {"reason", std::string_view(error.what())}});
+                   {{"path", route.pattern}, {"reason", std::string_view(error.what())}});
     return detail(500, "Internal Server Error");
   }
 }

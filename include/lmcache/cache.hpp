@@ -273,8 +273,8 @@ class Cache {
   /// False: it had none.
   bool remove_limit(const std::string& salt);
 
-  /// Takes a unit of the pool and gives it back, where one is free: kInternal if the pool's books
-  /// do not agree with that. For health checks.
+  /// Takes a unit of the pool and gives it back, where one is free: kInternal if the books of the
+  /// pool and the cache do not agree with that, or with each other. For health checks.
   [[nodiscard]] Status probe();
 
   /// Up to `max` (>= 1) resident objects from `cursor` on, of one model if it is not empty; moves

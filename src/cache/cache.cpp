@@ -274,7 +274,7 @@ bool Cache::remove_limit(const std::string& salt) {
 Status Cache::probe() {
   const std::lock_guard lock(impl_->mutex);
   if (impl_->table.probe()) return {};
-  return Error{Cause::kInternal, "L1's allocator disagrees with its own books"};
+  return Error{Cause::kInternal, "what L1 has given away is not what the cache has"};
 }
 
 }  // namespace lmcache

@@ -339,7 +339,8 @@ bool ChunkTable::probe() {
   const auto offset = allocator_.allocate(1);
   const bool taken = allocator_.free_bytes() == free - (offset ? unit : 0);
   if (offset) allocator_.free(*offset, 1);
-  return taken && offset.has_value() == (free > 0) && allocator_.free_bytes() == free;
+  return taken && offset.has_value() == (free > 0) && allocator_.free_bytes() == free &&
+         allocator_.used_bytes() == tenants().total_used();
 }
 
 std::optional<std::uint64_t> ChunkTable::evict_from(TenantId domain, EvictionReason reason) {

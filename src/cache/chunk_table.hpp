@@ -128,7 +128,8 @@ class ChunkTable {
   [[nodiscard]] std::optional<std::uint64_t> evict_one();
   /// The same of a tenant, while it is above its maximum.
   [[nodiscard]] std::optional<std::uint64_t> trim_one(TenantId tenant);
-  /// Takes a unit and gives it back; false if the allocator's books do not agree with that.
+  /// Takes a unit and gives it back; false if the allocator's books do not agree with that, or what
+  /// it has given away is not what tenants have.
   [[nodiscard]] bool probe();
 
   // Clearing, in slices of chunk ids so that others get a turn between two of them. First every

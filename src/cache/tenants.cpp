@@ -85,6 +85,7 @@ void Tenants::change(TenantId id, std::int64_t used, std::int64_t busy) {
 
 void Tenants::leave_sums(TenantId id) {
   const Slot& slot = slots_[id];
+  total_used_ -= slot.used;
   total_busy_ -= slot.busy;
   total_floor_ -= slot.floor();
   if (isolated_ && slot.surplus() > 0) givers_.erase({slot.beyond(), id});
@@ -92,6 +93,7 @@ void Tenants::leave_sums(TenantId id) {
 
 void Tenants::enter_sums(TenantId id) {
   const Slot& slot = slots_[id];
+  total_used_ += slot.used;
   total_busy_ += slot.busy;
   total_floor_ += slot.floor();
   if (isolated_ && slot.surplus() > 0) givers_.insert({slot.beyond(), id});

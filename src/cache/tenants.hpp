@@ -50,6 +50,7 @@ class Tenants {
   [[nodiscard]] std::uint64_t max_bytes(TenantId id) const noexcept {
     return slots_[id].quota.max_bytes;
   }
+  [[nodiscard]] std::uint64_t total_used() const noexcept { return total_used_; }
   [[nodiscard]] std::uint64_t total_busy() const noexcept { return total_busy_; }
   /// What the floors of all but `id` take.
   [[nodiscard]] std::uint64_t floor_of_others(TenantId id) const noexcept {
@@ -82,7 +83,7 @@ class Tenants {
   IdPool ids_;
   std::set<TenantId> limited_;                           ///< have a maximum
   std::set<std::pair<std::uint64_t, TenantId>> givers_;  ///< (beyond, id) where surplus > 0
-  std::uint64_t total_busy_ = 0, total_floor_ = 0;
+  std::uint64_t total_used_ = 0, total_busy_ = 0, total_floor_ = 0;
 };
 
 }  // namespace lmcache::cache

@@ -164,6 +164,7 @@ Device::Busy Device::busy() const {
 
 void Device::advance() {
   std::uint64_t queued = 0;
+  bool stores = false, retrieves = false;
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
     const auto lane = lanes_[i].lock();
     if (!lane) continue;
@@ -176,11 +177,23 @@ void Device::advance() {
       if (lost_ != cudaSuccess)
         way.fail_all(cuda_error(Cause::kCopyFailed, "GPU " + uuid_ + " is lost", lost_));
       queued += way.size();
+      (direction == copy::Direction::kStore ? stores : retrieves) |= way.moving();
     }
   }
+  count_busy(stores_, stores);
+  count_busy(retrieves_, retrieves);
   const std::lock_guard lock(mutex_);
+  status_.store_busy_seconds = stores_.busy.count();
+  status_.retrieve_busy_seconds = retrieves_.busy.count();
   status_.queued_transfers = queued;
   status_.direct_transfers = context_.direct_transfers;
+}
+
+void Device::count_busy(Link& link, bool moving) {
+  const auto now = std::chrono::steady_clock::now();
+  if (link.moving) link.busy += now - link.seen;
+  link.moving = moving;
+  link.seen = now;
 }
 
 void Device::lose(cudaError_t error) {

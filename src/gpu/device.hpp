@@ -61,6 +61,13 @@ class Device {
 
  private:
   struct Task;
+  /// One direction of the link, as advance() last saw it.
+  struct Link {
+    bool moving = false;
+    std::chrono::steady_clock::time_point seen;
+    std::chrono::duration<double> busy{};
+  };
+  static void count_busy(Link& link, bool moving);
   void run();
   void post(std::function<void()> task);
   void advance();
@@ -91,6 +98,7 @@ class Device {
   std::unique_ptr<Timeline> timeline_;
   LaneContext context_;
   std::vector<std::weak_ptr<Lane>> lanes_;
+  Link stores_, retrieves_;
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;

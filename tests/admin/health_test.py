@@ -1,42 +1,9 @@
-"""The health endpoint tells the truth: a thread that hangs makes the server unwell, by name, and well again when it goes on.
-
-The thread is frozen with ptrace, as by a debugger; nothing in the daemon helps.
-"""
+"""The health endpoint tells the truth: a thread that hangs makes the server unwell, by name, and well again when it goes on."""
 
 import concurrent.futures
-import ctypes
-import os
 import unittest
 
-from admin import Client, Server, eventually
-
-PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH = 0x4206, 0x4207, 17
-_WALL = 0x40000000
-libc = ctypes.CDLL(None, use_errno=True)
-
-
-def ptrace(request, tid):
-    if libc.ptrace(ctypes.c_long(request), ctypes.c_long(tid), None, None) != 0:
-        raise OSError(ctypes.get_errno(), f"ptrace({request:#x}) of {tid}")
-
-
-class Frozen:
-    """A thread that does not run inside the block. A tracer is a thread too: enter and exit on the same one."""
-
-    def __init__(self, process, name):
-        folder = f"/proc/{process.pid}/task"
-        self.tid = min(
-            int(tid) for tid in os.listdir(folder) if open(f"{folder}/{tid}/comm").read().strip() == name
-        )
-
-    def __enter__(self):
-        ptrace(PTRACE_SEIZE, self.tid)
-        ptrace(PTRACE_INTERRUPT, self.tid)
-        os.waitpid(self.tid, _WALL)
-        return self
-
-    def __exit__(self, *_):
-        ptrace(PTRACE_DETACH, self.tid)
+from admin import Client, Frozen, Server, eventually
 
 
 def what_is_told(thread):

@@ -29,8 +29,11 @@ class Frozen:
     """
 
     def __init__(self, process, name):
-        tasks = pathlib.Path(f"/proc/{process.pid}/task").iterdir()
-        self.tid = min(int(task.name) for task in tasks if (task / "comm").read_text().strip() == name)
+        def named():  # a thread names itself once it runs
+            tasks = pathlib.Path(f"/proc/{process.pid}/task").iterdir()
+            return [int(task.name) for task in tasks if (task / "comm").read_text().strip() == name]
+
+        self.tid = min(eventually(named, f"there is a thread {name}"))
 
     def __enter__(self):
         ptrace(PTRACE_SEIZE, self.tid)

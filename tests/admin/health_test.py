@@ -6,14 +6,15 @@ import unittest
 from admin import Client, Frozen, Server, eventually
 
 
-def what_is_told(thread):
-    """Of a server whose thread is frozen: the reason, and whether all was well before and after."""
+def what_is_told(thread, loop):
+    """Of a server whose thread is frozen: the answer that names its loop, and whether all was well before and after."""
     server = Server(["--l1-size-gb", "0.0625"])
     try:
         client = Client(server.http)
         before = client.get("/healthcheck").status
         with Frozen(server.process, thread):
-            answer = eventually(lambda: (a := client.get("/healthcheck")).status == 503 and a, f"{thread} is missed")
+            # What waits for the thread may be missed before it is.
+            answer = eventually(lambda: (a := client.get("/healthcheck")).status == 503 and loop in a.text and a, f"{loop} is missed")
             ready = client.get("/readyz").status
         eventually(lambda: client.get("/healthcheck").json == {"status": "healthy"}, "it is well again")
         client.close()
@@ -27,7 +28,7 @@ class Health(unittest.TestCase):
         loops = {"lmcache-io": "I/O thread 0", "lmcache-request": "request thread", "lmcache-copy": "copy thread 0",
                  "lmcache-admin": "admin thread"}
         with concurrent.futures.ThreadPoolExecutor(len(loops)) as pool:
-            for thread, (before, ready, told, code) in zip(loops, pool.map(what_is_told, loops)):
+            for thread, (before, ready, told, code) in zip(loops, pool.map(what_is_told, loops, loops.values())):
                 with self.subTest(thread):
                     self.assertEqual((before, ready, code), (200, 503, 0))
                     self.assertEqual(told["status"], "unhealthy")

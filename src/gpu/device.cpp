@@ -180,20 +180,14 @@ void Device::advance() {
       (direction == copy::Direction::kStore ? stores : retrieves) |= way.moving();
     }
   }
-  count_busy(stores_, stores);
-  count_busy(retrieves_, retrieves);
+  const auto now = std::chrono::steady_clock::now();
+  stores_.look(stores, now);
+  retrieves_.look(retrieves, now);
   const std::lock_guard lock(mutex_);
-  status_.store_busy_seconds = stores_.busy.count();
-  status_.retrieve_busy_seconds = retrieves_.busy.count();
+  status_.store_busy_seconds = stores_.seconds();
+  status_.retrieve_busy_seconds = retrieves_.seconds();
   status_.queued_transfers = queued;
   status_.direct_transfers = context_.direct_transfers;
-}
-
-void Device::count_busy(Link& link, bool moving) {
-  const auto now = std::chrono::steady_clock::now();
-  if (link.moving) link.busy += now - link.seen;
-  link.moving = moving;
-  link.seen = now;
 }
 
 void Device::lose(cudaError_t error) {

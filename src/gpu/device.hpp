@@ -8,6 +8,7 @@
 // Threads: any, unless noted.
 #pragma once
 
+#include "gpu/busy_time.hpp"
 #include "gpu/devices.hpp"
 #include "gpu/lane.hpp"
 #include "gpu/memory.hpp"
@@ -61,13 +62,6 @@ class Device {
 
  private:
   struct Task;
-  /// One direction of the link, as advance() last saw it.
-  struct Link {
-    bool moving = false;
-    std::chrono::steady_clock::time_point seen;
-    std::chrono::duration<double> busy{};
-  };
-  static void count_busy(Link& link, bool moving);
   void run();
   void post(std::function<void()> task);
   void advance();
@@ -98,7 +92,7 @@ class Device {
   std::unique_ptr<Timeline> timeline_;
   LaneContext context_;
   std::vector<std::weak_ptr<Lane>> lanes_;
-  Link stores_, retrieves_;
+  BusyTime stores_, retrieves_;  ///< each direction of the link
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;

@@ -37,8 +37,8 @@ struct PinnedPool::Impl {
   struct Part {
     std::span<std::byte> memory;
     std::atomic<bool> touched = false, pinned = false, failed = false;
-    [[nodiscard]] bool ready(bool for_gpu) const {
-      return for_gpu ? pinned || failed : touched.load();
+    [[nodiscard]] bool ready(bool to_be_pinned) const {
+      return to_be_pinned ? pinned || failed : touched.load();
     }
   };
 

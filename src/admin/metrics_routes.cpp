@@ -19,29 +19,24 @@ namespace lmcache::admin {
 namespace {
 
 constexpr Label kTag{"l1_tag", "_default"};
-/// As LabelTable's, for what housekeeping lists.
-constexpr std::size_t kSeriesMax = 64;
-
-/// Sums by cache_salt as it is shown; what is beyond kSeriesMax is "other".
-std::map<std::string, TenantUsage> shown_tenants(const std::vector<TenantUsage>& tenants) {
-  std::map<std::string, TenantUsage> shown;
-  for (const TenantUsage& tenant : tenants) {
-    std::string salt = obs::clean_text(tenant.salt, 128);
-    if (shown.size() >= kSeriesMax && !shown.contains(salt)) salt = "other";
-    TenantUsage& row = shown.try_emplace(salt, TenantUsage{salt, {0, 0}}).first->second;
-    row.used_bytes += tenant.used_bytes;
-    row.quota.max_bytes += tenant.quota.max_bytes;
-  }
-  return shown;
-}
+/// As those of obs::metrics(), for what housekeeping lists.
+constexpr std::size_t kSeriesMax = 64, kLabelBytes = 128;
 
 void tenants(Exposition& out, const std::vector<TenantUsage>& limited) {
-  const auto shown = shown_tenants(limited);
+  struct Sum {
+    std::uint64_t used = 0, limit = 0;
+  };
+  std::map<std::string, Sum> rows;  // by cache_salt as it is shown, some of which may look the same
+  for (const TenantUsage& tenant : limited) {
+    std::string salt = obs::clean_text(tenant.salt, kLabelBytes);
+    if (rows.size() >= kSeriesMax && !rows.contains(salt)) salt = "other";
+    rows[salt].used += tenant.used_bytes;
+    rows[salt].limit += tenant.quota.max_bytes;
+  }
   out.family(metric("lmcache_mp_l1_tenant_usage_bytes"));
-  for (const auto& [salt, tenant] : shown) out.sample({{"cache_salt", salt}}, tenant.used_bytes);
+  for (const auto& [salt, sum] : rows) out.sample({{"cache_salt", salt}}, sum.used);
   out.family(metric("lmcache_mp_l1_tenant_limit_bytes"));
-  for (const auto& [salt, tenant] : shown)
-    out.sample({{"cache_salt", salt}}, tenant.quota.max_bytes);
+  for (const auto& [salt, sum] : rows) out.sample({{"cache_salt", salt}}, sum.limit);
 }
 
 void l1(Exposition& out, const Context& context, const CacheStats& stats) {

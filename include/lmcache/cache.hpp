@@ -63,16 +63,33 @@ using LayoutPtr = std::shared_ptr<const ObjectLayout>;
 struct TenantQuota {
   std::uint64_t min_bytes = 0;           ///< others' stores never evict it below this
   std::uint64_t max_bytes = UINT64_MAX;  ///< beyond it its own objects go, or its store is refused
+  [[nodiscard]] bool is_limited() const noexcept { return max_bytes != UINT64_MAX; }
   friend bool operator==(const TenantQuota&, const TenantQuota&) = default;
 };
+
+/// What one cache_salt may have and has.
+struct TenantUsage {
+  std::string salt;
+  TenantQuota quota = {};
+  std::uint64_t used_bytes = 0;  ///< of its objects and of its stores under way, in pool bytes
+};
+
+/// Why something is evicted.
+enum class EvictionReason : std::uint8_t {
+  kAllocation,  ///< a store needed room
+  kWatermark,   ///< in the background
+  kQuota,       ///< its tenant was at its maximum
+};
+inline constexpr std::size_t kEvictionReasons = 3;
 
 struct CacheStats {
   std::uint64_t total_bytes = 0, used_bytes = 0, free_bytes = 0, largest_free_bytes = 0;
   std::uint64_t objects = 0, chunks = 0, pinned_chunks = 0, reserved_bytes = 0;
   std::uint64_t reserved_objects = 0;
   std::uint64_t evicted_objects = 0, evicted_bytes = 0, allocation_failures = 0;
-  /// Of the evicted: windowed objects that went without their chunk.
-  std::uint64_t thinned_objects = 0, thinned_bytes = 0;
+  std::array<std::uint64_t, kEvictionReasons> evicted_bytes_for{};  ///< of those, by EvictionReason
+  /// Resident objects of windowed groups, and of the evicted those that went without their chunk.
+  std::uint64_t window_objects = 0, thinned_objects = 0, thinned_bytes = 0;
   /// Allocations that had to evict, and what was free when they did, summed: room that gaps made
   /// useless. Over their number and total_bytes it is the external fragmentation.
   std::uint64_t evicting_allocations = 0, idle_bytes_then = 0, most_idle_bytes_then = 0;
@@ -242,8 +259,24 @@ class Cache {
 
   [[nodiscard]] CacheStats stats() const;
 
-  /// Bytes of the pool that a cache_salt's objects and stores under way take now; constant time.
-  [[nodiscard]] std::uint64_t tenant_bytes(const std::string& salt) const;
+  /// Exact, and in a time that does not depend on how much is cached.
+  [[nodiscard]] TenantUsage tenant(const std::string& salt) const;
+  /// Of every cache_salt with a limit, of which there are at most kLimitsMax.
+  [[nodiscard]] std::vector<TenantUsage> limited_tenants() const;
+  static constexpr std::size_t kLimitsMax = 4096;
+
+  /// A cache_salt may have at most `max_bytes` from now on; what it is guaranteed stays, up to
+  /// that. What it has beyond goes at once, least recently used first, others let in meanwhile;
+  /// what is leased or being stored goes when its next store makes room. kNotServed: the policy
+  /// does not keep tenants apart. kNoMemory: too many have limits.
+  [[nodiscard]] Status set_limit(const std::string& salt, std::uint64_t max_bytes);
+  /// False: it had none.
+  bool remove_limit(const std::string& salt);
+
+  /// Takes a unit of the pool and gives it back, where one is free: kInternal if the books of the
+  /// pool and the cache do not agree with that, or with each other. For health checks.
+  [[nodiscard]] Status probe();
+
   /// Up to `max` (>= 1) resident objects from `cursor` on, of one model if it is not empty; moves
   /// the cursor. False: there are no more. What stays resident is listed once; what comes or goes
   /// meanwhile may or may not be. Lets others in while it searches.

@@ -47,6 +47,7 @@ struct ServerConfig {
   std::uint64_t gpu_staging_mb = 128;  ///< MiB of staging buffers per GPU
   unsigned gpu_copy_blocks = 16;       ///< thread blocks of a copy kernel
   bool isolated_ipc = false;           ///< engines share no IPC namespace
+  double ready_pinned_ratio = 0.1;     ///< share of L1 that must be pinned to be ready
 
   // L1
   double l1_size_gb = 1.0;  ///< GiB

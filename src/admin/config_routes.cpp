@@ -35,7 +35,8 @@ Json requests(const ServerConfig& c) {
           {"worker_reap_timeout_seconds", seconds(c.worker_reap_timeout)},
           {"worker_registration_grace_seconds", seconds(c.worker_registration_grace)},
           {"session_ttl_seconds", seconds(c.session_ttl)},
-          {"null_block_id", c.null_block_id}};
+          {"null_block_id", c.null_block_id},
+          {"ready_pinned_ratio", c.ready_pinned_ratio}};
 }
 
 Json storage(const ServerConfig& c) {

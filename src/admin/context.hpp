@@ -1,7 +1,6 @@
 // What routes look at. Everything in it outlives the HTTP server.
 #pragma once
 
-#include "admin/quotas.hpp"
 #include "engine/engine.hpp"
 #include "net/server.hpp"
 
@@ -19,7 +18,6 @@ struct Context {
   engine::Engine& engine;
   const net::Server& server;
   const std::atomic<Phase>& phase;
-  Quotas* quotas = nullptr;
 };
 
 }  // namespace lmcache::admin

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 
 namespace lmcache::admin {
 namespace {
@@ -14,7 +15,7 @@ Response unhealthy(const std::string& reason) {
 
 /// The first GPU in use that CUDA has given up.
 std::optional<std::string> lost_gpu(const Context& context) {
-  for (const gpu::DeviceStatus& device : context.engine.devices().status())
+  for (const gpu::DeviceStatus& device : context.engine.listings()->gpus)
     if (!device.error.empty()) return "GPU " + device.uuid + " is lost: " + device.error;
   return std::nullopt;
 }
@@ -25,13 +26,17 @@ Response healthcheck(const Context& context) {
   return json({{"status", "healthy"}});
 }
 
-Response ready(Phase phase) {
-  const auto not_ready = [](const char* reason) {
+Response ready(const Context& context) {
+  const auto not_ready = [](const std::string& reason) {
     return json({{"status", "not ready"}, {"reason", reason}}, 503);
   };
+  const Phase phase = context.phase;
   if (phase == Phase::kStarting) return not_ready("starting");
   if (phase == Phase::kStopping) return not_ready("stopping");
   if (const auto reason = illness(obs::vitals())) return unhealthy(*reason);
+  if (const auto reason =
+          unreadiness(context.engine.pinned_pool().status(), context.config.ready_pinned_ratio))
+    return not_ready(*reason);
   return json({{"status", "ready"}});
 }
 
@@ -50,19 +55,28 @@ std::optional<std::string> illness(const std::vector<obs::Vital>& vitals) {
   return "not come round for " + std::to_string(seconds) + " s: " + names;
 }
 
+std::optional<std::string> unreadiness(const gpu::PinnedPoolStatus& pool, double ratio) {
+  const double share = static_cast<double>(pool.ready_bytes) /
+                       static_cast<double>(std::max<std::uint64_t>(pool.total_bytes, 1));
+  if (pool.ready_bytes == pool.total_bytes || share >= ratio) return std::nullopt;
+  const auto text = [](double percent) { return std::to_string(std::lround(percent)) + "%"; };
+  return "L1 is touched and pinned to " + text(std::floor(100 * share)) + ", less than the " +
+         text(std::ceil(100 * ratio)) + " of --ready-pinned-ratio";
+}
+
 void add_health_routes(Router& router, const Context& context) {
   router.add({.verb = Verb::get,
               .pattern = "/healthcheck",
-              .summary = "Whether every loop of the server is alive",
+              .summary = "Whether every loop of the server, L1 and the GPUs in use are alive",
               .handler = [&context](const Request&) { return healthcheck(context); },
               .open = true,
               .answers = {{503, "Unwell; the reason names what"}}});
   router.add({.verb = Verb::get,
               .pattern = "/readyz",
               .summary = "Whether the server takes requests",
-              .handler = [&phase = context.phase](const Request&) { return ready(phase); },
+              .handler = [&context](const Request&) { return ready(context); },
               .open = true,
-              .answers = {{503, "Starting, stopping or unwell"}}});
+              .answers = {{503, "Starting, stopping, unwell, or L1 is not pinned yet"}}});
 }
 
 }  // namespace lmcache::admin

@@ -3,6 +3,7 @@
 #include "admin/metrics_catalog.hpp"
 #include "admin/process_stats.hpp"
 #include "admin/routes.hpp"
+#include "obs/clean_text.hpp"
 #include "obs/counters.hpp"
 #include "obs/pulse.hpp"
 #include "wire/operations.hpp"
@@ -11,33 +12,56 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
+#include <map>
 
 namespace lmcache::admin {
 namespace {
 
-using namespace catalog;
-
 constexpr Label kTag{"l1_tag", "_default"};
+/// As those of obs::metrics(), for what housekeeping lists.
+constexpr std::size_t kSeriesMax = 64, kLabelBytes = 128;
+
+void tenants(Exposition& out, const std::vector<TenantUsage>& limited) {
+  struct Sum {
+    std::uint64_t used = 0, limit = 0;
+  };
+  std::map<std::string, Sum> rows;  // by cache_salt as it is shown, some of which may look the same
+  for (const TenantUsage& tenant : limited) {
+    std::string salt = obs::clean_text(tenant.salt, kLabelBytes);
+    if (rows.size() >= kSeriesMax && !rows.contains(salt)) salt = "other";
+    rows[salt].used += tenant.used_bytes;
+    rows[salt].limit += tenant.quota.max_bytes;
+  }
+  out.family(metric("lmcache_mp_l1_tenant_usage_bytes"));
+  for (const auto& [salt, sum] : rows) out.sample({{"cache_salt", salt}}, sum.used);
+  out.family(metric("lmcache_mp_l1_tenant_limit_bytes"));
+  for (const auto& [salt, sum] : rows) out.sample({{"cache_salt", salt}}, sum.limit);
+}
 
 void l1(Exposition& out, const Context& context, const CacheStats& stats) {
   const auto of_l1 = [&](const MetricInfo& info, auto value) {
     out.family(info);
     out.sample({{"backend", "dram"}, kTag}, value);
   };
-  of_l1(kL1Usage, stats.used_bytes);
+  of_l1(metric("lmcache_mp_l1_memory_usage_bytes"), stats.used_bytes);
   const double total = static_cast<double>(std::max<std::uint64_t>(stats.total_bytes, 1));
-  of_l1(kL1Ratio, static_cast<double>(stats.used_bytes) / total);
-  of_l1(kL1Total, stats.total_bytes);
-  of_l1(kL1Staging, stats.reserved_bytes);
-  out.one(kL1LargestFree, stats.largest_free_bytes);
-  out.one(kL1Objects, stats.objects);
-  out.one(kL1Chunks, stats.chunks);
-  out.one(kL1PinnedChunks, stats.pinned_chunks);
-  out.family(kModelBytes);
+  of_l1(metric("lmcache_mp_l1_usage_ratio"), static_cast<double>(stats.used_bytes) / total);
+  of_l1(metric("lmcache_mp_l1_memory_total_bytes"), stats.total_bytes);
+  of_l1(metric("lmcache_mp_l1_staging_bytes"), stats.reserved_bytes);
+  out.one(metric("lmcache_mp_l1_largest_free_bytes"), stats.largest_free_bytes);
+  out.one(metric("lmcache_mp_l1_objects"), stats.objects);
+  out.one(metric("lmcache_mp_l1_chunks"), stats.chunks);
+  out.one(metric("lmcache_mp_l1_pinned_chunks"), stats.pinned_chunks);
+  out.family(metric("lmcache_mp_l1_model_bytes"));
   obs::metrics().models.for_each([&](const auto& labels, const obs::ModelUsage& row) {
     out.sample({{"model_name", labels[0]}, {"state", "resident"}}, row.resident_bytes.load());
     out.sample({{"model_name", labels[0]}, {"state", "pinned"}}, row.pinned_bytes.load());
   });
+  tenants(out, context.engine.listings()->limited_tenants);
+  const gpu::PinnedPoolStatus pool = context.engine.pinned_pool().status();
+  out.one(metric("lmcache_mp_l1_page_locked_bytes"), pool.pinned_bytes);
+  out.one(metric("lmcache_mp_l1_page_lock_failed_parts"), pool.failed_parts);
   const auto by_salt = [&](const MetricInfo& info, obs::Counter obs::L1Counts::*counter) {
     out.family(info);
     obs::metrics().l1.for_each([&](const auto& labels, const obs::L1Counts& row) {
@@ -49,32 +73,39 @@ void l1(Exposition& out, const Context& context, const CacheStats& stats) {
       }
     });
   };
-  by_salt(kL1Written, &obs::L1Counts::written_objects);
-  by_salt(kL1Read, &obs::L1Counts::read_objects);
-  out.family(kL1Evicted);
+  by_salt(metric("lmcache_mp_l1_write_chunks_total"), &obs::L1Counts::written_objects);
+  by_salt(metric("lmcache_mp_l1_read_chunks_total"), &obs::L1Counts::read_objects);
+  out.family(metric("lmcache_mp_l1_evicted_chunks_total"));
   out.sample({kTag}, stats.evicted_objects);
-  // The two are read one after the other, so the difference may be off by what went in between.
-  const std::uint64_t watermark = obs::metrics().evicted_by_watermark_bytes.value();
-  const std::uint64_t rest = stats.evicted_bytes - std::min(stats.evicted_bytes, watermark);
-  const std::string& policy = context.config.eviction_policy;
-  out.family(kL1EvictedBytes);
-  out.sample({{"policy", policy}, {"reason", "watermark"}}, watermark);
-  out.sample({{"policy", policy}, {"reason", "allocation"}}, rest);
-  out.one(kEvictionTicks, obs::metrics().eviction_ticks.value());
-  out.one(kEvictionTriggered, obs::metrics().eviction_triggered.value());
-  out.one(kAllocationFailures, stats.allocation_failures);
+  out.family(metric("lmcache_mp_l1_evicted_bytes_total"));
+  for (const auto& [reason, name] : {std::pair(EvictionReason::kAllocation, "allocation"),
+                                     std::pair(EvictionReason::kQuota, "quota"),
+                                     std::pair(EvictionReason::kWatermark, "watermark")})
+    out.sample({{"policy", context.config.eviction_policy}, {"reason", name}},
+               stats.evicted_bytes_for[static_cast<std::size_t>(reason)]);
+  out.one(metric("lmcache_mp_l1_window_objects"), stats.window_objects);
+  out.one(metric("lmcache_mp_l1_window_objects_lost_total"), stats.thinned_objects);
+  out.one(metric("lmcache_mp_lookup_window_lost_chunks_total"), stats.window_lost_chunks);
+  out.one(metric("lmcache_mp_l1_eviction_loop_ticks_total"), obs::metrics().eviction_ticks.value());
+  out.one(metric("lmcache_mp_l1_eviction_loop_triggered_total"),
+          obs::metrics().eviction_triggered.value());
+  out.one(metric("lmcache_mp_l1_allocation_failure_total"), stats.allocation_failures);
 }
 
 void transfers(Exposition& out, const copy::CpuCopier::Stats& copies) {
   const obs::Metrics& counted = obs::metrics();
-  const auto of_device = [&](const MetricInfo& info, const obs::Counter& counter) {
+  const auto of_device = [&](const MetricInfo& info, obs::Counter obs::TransferCounts::*counter) {
     out.family(info);
-    out.sample({{"device", "cpu"}}, counter.value());
+    out.sample({{"device", "cpu"}}, (counted.cpu.*counter).value());
+    out.sample({{"device", "cuda"}}, (counted.cuda.*counter).value());
   };
-  of_device(kSubmittedStores, counted.submitted_stores);
-  of_device(kFinishedStores, counted.finished_stores);
-  of_device(kSubmittedRetrieves, counted.submitted_retrieves);
-  of_device(kFinishedRetrieves, counted.finished_retrieves);
+  of_device(metric("lmcache_mp_num_submitted_stores_total"),
+            &obs::TransferCounts::submitted_stores);
+  of_device(metric("lmcache_mp_num_finished_stores_total"), &obs::TransferCounts::finished_stores);
+  of_device(metric("lmcache_mp_num_submitted_retrieves_total"),
+            &obs::TransferCounts::submitted_retrieves);
+  of_device(metric("lmcache_mp_num_finished_retrieves_total"),
+            &obs::TransferCounts::finished_retrieves);
   const auto rates = [&](const MetricInfo& info,
                          obs::GigabytesHistogram obs::TransferRates::*histogram) {
     out.family(info);
@@ -83,18 +114,44 @@ void transfers(Exposition& out, const copy::CpuCopier::Stats& copies) {
                     row.*histogram);
     });
   };
-  rates(kStoreThroughput, &obs::TransferRates::store);
-  rates(kLoadThroughput, &obs::TransferRates::load);
-  out.family(kChunksLoaded);
+  rates(metric("lmcache_mp_l0_l1_store_throughput_GB_per_second"), &obs::TransferRates::store);
+  rates(metric("lmcache_mp_l0_l1_load_throughput_GB_per_second"), &obs::TransferRates::load);
+  out.family(metric("lmcache_mp_num_chunks_loaded_total"));
   counted.loads.for_each([&](const auto& labels, const obs::LoadCounts& row) {
     out.sample({{"model_name", labels[0]}, {"cache_salt", labels[1]}, {"worker_id", labels[2]}},
                row.chunks.value());
   });
-  out.family(kCopiedBytes);
+  out.family(metric("lmcache_mp_copied_bytes_total"));
   out.sample({{"direction", "store"}}, copies.stored_bytes);
   out.sample({{"direction", "retrieve"}}, copies.retrieved_bytes);
-  out.one(kCopyQueue, copies.queued_jobs);
-  out.one(kCopyFailures, copies.failed_jobs);
+  out.one(metric("lmcache_mp_copy_jobs"), copies.queued_jobs);
+  out.one(metric("lmcache_mp_copy_failures_total"), copies.failed_jobs);
+}
+
+void gpus(Exposition& out, const std::vector<gpu::DeviceStatus>& devices) {
+  const auto of_gpu = [&](const MetricInfo& info, auto value) {
+    out.family(info);
+    for (const gpu::DeviceStatus& device : devices)
+      out.sample({{"gpu", device.uuid}}, std::uint64_t{std::invoke(value, device)});
+  };
+  const auto both_ways = [&](const MetricInfo& info, auto stored, auto retrieved) {
+    out.family(info);
+    for (const gpu::DeviceStatus& device : devices) {
+      out.sample({{"gpu", device.uuid}, {"direction", "store"}}, device.*stored);
+      out.sample({{"gpu", device.uuid}, {"direction", "retrieve"}}, device.*retrieved);
+    }
+  };
+  using Status = gpu::DeviceStatus;
+  of_gpu(metric("lmcache_mp_gpu_workers"), &Status::workers);
+  of_gpu(metric("lmcache_mp_gpu_lost"), [](const Status& device) { return !device.error.empty(); });
+  of_gpu(metric("lmcache_mp_gpu_staging_bytes"), &Status::staging_bytes);
+  of_gpu(metric("lmcache_mp_gpu_queued_transfers"), &Status::queued_transfers);
+  of_gpu(metric("lmcache_mp_gpu_failed_transfers_total"), &Status::failed_transfers);
+  of_gpu(metric("lmcache_mp_gpu_direct_transfers_total"), &Status::direct_transfers);
+  both_ways(metric("lmcache_mp_gpu_copied_bytes_total"), &Status::stored_bytes,
+            &Status::retrieved_bytes);
+  both_ways(metric("lmcache_mp_gpu_copy_busy_seconds_total"), &Status::store_busy_seconds,
+            &Status::retrieve_busy_seconds);
 }
 
 void lookups(Exposition& out, const engine::Figures& figures) {
@@ -105,15 +162,17 @@ void lookups(Exposition& out, const engine::Figures& figures) {
       out.sample({{"model_name", labels[0]}, {"cache_salt", labels[1]}}, (row.*counter).value());
     });
   };
-  by_model(kLookups, &obs::LookupCounts::lookups);
-  by_model(kRequestedTokens, &obs::LookupCounts::requested_tokens);
-  by_model(kHitTokens, &obs::LookupCounts::hit_tokens);
-  by_model(kHitL1Tokens, &obs::LookupCounts::hit_tokens);
-  by_model(kHitL1Keys, &obs::LookupCounts::hit_objects);
-  out.one(kPrefetchJobs, std::uint64_t{0});
-  out.one(kSessions, figures.sessions);
-  out.one(kLeasesExpired, counted.leases_expired.value());
-  out.one(kLeasesFreed, counted.leases_freed_by_death.value());
+  by_model(metric("lmcache_mp_lookups_requests_total"), &obs::LookupCounts::lookups);
+  by_model(metric("lmcache_mp_lookup_requested_tokens_total"),
+           &obs::LookupCounts::requested_tokens);
+  by_model(metric("lmcache_mp_lookup_hit_tokens_total"), &obs::LookupCounts::hit_tokens);
+  by_model(metric("lmcache_mp_lookup_hit_l1_tokens_total"), &obs::LookupCounts::hit_tokens);
+  by_model(metric("lmcache_mp_lookup_hit_l1_keys_total"), &obs::LookupCounts::hit_objects);
+  out.one(metric("lmcache_mp_active_prefetch_jobs"), std::uint64_t{0});
+  out.one(metric("lmcache_mp_sessions"), figures.sessions);
+  out.one(metric("lmcache_mp_leases"), figures.leases);
+  out.one(metric("lmcache_mp_leases_expired_total"), counted.leases_expired.value());
+  out.one(metric("lmcache_mp_leases_freed_by_death_total"), counted.leases_freed_by_death.value());
 }
 
 /// Calls visit(name, counts) for each operation that was asked for.
@@ -128,61 +187,61 @@ void for_each_operation(Visit visit) {
 }
 
 void requests(Exposition& out) {
-  out.family(kRequests);
+  out.family(metric("lmcache_mp_requests_total"));
   for_each_operation([&](std::string_view name, const obs::OperationCounts& row) {
     out.sample({{"operation", name}}, row.answered.value());
   });
-  out.family(kFailures);
+  out.family(metric("lmcache_mp_request_failures_total"));
   for (const obs::FailureCount& failure : obs::failure_counts())
     out.sample({{"operation", failure.operation}, {"cause", to_string(failure.cause)}},
                failure.count);
-  out.family(kQueueSeconds);
-  for_each_operation([&](std::string_view name, const obs::OperationCounts& row) {
-    out.histogram({{"operation", name}}, row.queue);
-  });
-  out.family(kWorkSeconds);
-  for_each_operation([&](std::string_view name, const obs::OperationCounts& row) {
-    out.histogram({{"operation", name}}, row.work);
-  });
-  out.family(kReplySeconds);
-  out.histogram({}, obs::metrics().reply);
+  const auto times = [&](const MetricInfo& info,
+                         obs::SecondsHistogram obs::OperationCounts::*histogram) {
+    out.family(info);
+    for_each_operation([&](std::string_view name, const obs::OperationCounts& row) {
+      out.histogram({{"operation", name}}, row.*histogram);
+    });
+  };
+  times(metric("lmcache_mp_request_queue_seconds"), &obs::OperationCounts::queue);
+  times(metric("lmcache_mp_request_work_seconds"), &obs::OperationCounts::work);
+  times(metric("lmcache_mp_request_reply_seconds"), &obs::OperationCounts::reply);
 }
 
 void connections(Exposition& out, const net::NetStats& stats) {
-  out.one(kConnections, stats.connections_open);
-  out.one(kPaused, stats.connections_paused);
-  out.one(kAccepted, stats.connections_accepted);
-  out.one(kRefused, stats.connections_refused);
-  out.one(kAcceptErrors, stats.accept_errors);
-  out.one(kHandshakeTimeouts, stats.handshake_timeouts);
-  out.one(kHeartbeatTimeouts, stats.heartbeat_timeouts);
-  out.family(kProtocolErrors);
+  out.one(metric("lmcache_mp_connections"), stats.connections_open);
+  out.one(metric("lmcache_mp_connections_paused"), stats.connections_paused);
+  out.one(metric("lmcache_mp_connections_accepted_total"), stats.connections_accepted);
+  out.one(metric("lmcache_mp_connections_refused_total"), stats.connections_refused);
+  out.one(metric("lmcache_mp_accept_errors_total"), stats.accept_errors);
+  out.one(metric("lmcache_mp_handshake_timeouts_total"), stats.handshake_timeouts);
+  out.one(metric("lmcache_mp_heartbeat_timeouts_total"), stats.heartbeat_timeouts);
+  out.family(metric("lmcache_mp_protocol_errors_total"));
   for (std::size_t i = 0; i < stats.protocol_errors.size(); ++i)
     out.sample({{"kind", to_string(static_cast<wire::ZmtpError>(i))}}, stats.protocol_errors[i]);
-  out.one(kMessages, stats.messages_in);
-  out.one(kBytesIn, stats.bytes_in);
-  out.one(kBytesOut, stats.bytes_out);
-  out.one(kUnsentBytes, stats.unsent_bytes);
+  out.one(metric("lmcache_mp_messages_received_total"), stats.messages_in);
+  out.one(metric("lmcache_mp_received_bytes_total"), stats.bytes_in);
+  out.one(metric("lmcache_mp_sent_bytes_total"), stats.bytes_out);
+  out.one(metric("lmcache_mp_unsent_bytes"), stats.unsent_bytes);
 }
 
 void process(Exposition& out, const Context& context, const engine::Figures& figures) {
-  out.one(kWorkers, figures.workers);
-  out.one(kChains, figures.chains);
-  out.one(kChainBytes, figures.chain_bytes);
-  out.family(kLoopSilence);
+  out.one(metric("lmcache_mp_workers"), figures.workers);
+  out.one(metric("lmcache_mp_token_chains"), figures.chains);
+  out.one(metric("lmcache_mp_token_chain_bytes"), figures.chain_bytes);
+  out.family(metric("lmcache_mp_loop_silence_seconds"));
   for (const obs::Vital& vital : obs::vitals())
     out.sample({{"loop", vital.name}}, std::chrono::duration<double>(vital.silence).count());
-  out.family(kBuild);
+  out.family(metric("lmcache_mp_build_info"));
   out.sample(
       {{"version", kVersion}, {"commit", kCommit}, {"instance_id", context.config.instance_id}},
       std::uint64_t{1});
   const ProcessStats stats = process_stats();
-  out.one(kCpu, stats.cpu_seconds);
-  out.one(kResident, stats.resident_bytes);
-  out.one(kVirtual, stats.virtual_bytes);
-  out.one(kOpenFds, stats.open_fds);
-  out.one(kMaxFds, stats.max_fds);
-  out.one(kStartTime, stats.start_time);
+  out.one(metric("process_cpu_seconds_total"), stats.cpu_seconds);
+  out.one(metric("process_resident_memory_bytes"), stats.resident_bytes);
+  out.one(metric("process_virtual_memory_bytes"), stats.virtual_bytes);
+  out.one(metric("process_open_fds"), stats.open_fds);
+  out.one(metric("process_max_fds"), stats.max_fds);
+  out.one(metric("process_start_time_seconds"), stats.start_time);
 }
 
 Response metrics_page(const Context& context) {
@@ -190,6 +249,7 @@ Response metrics_page(const Context& context) {
   Exposition out;
   l1(out, context, figures.cache);
   transfers(out, figures.copies);
+  gpus(out, context.engine.listings()->gpus);
   lookups(out, figures);
   requests(out);
   connections(out, context.server.stats());

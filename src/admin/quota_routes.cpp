@@ -1,8 +1,7 @@
 // /quota: limits per cache_salt. GB are GiB here, as in the reference.
-#include "admin/input.hpp"
-#include "admin/quotas.hpp"
 #include "admin/routes.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 namespace lmcache::admin {
@@ -28,7 +27,7 @@ double gib(std::uint64_t bytes) {
 }
 
 /// {"limit_gb": number}. The reference answers 400 with {"error"} here, not 422.
-Response set(Quotas& quotas, const Request& request) {
+Response set(Cache& cache, const Request& request) {
   const Json body = Json::parse(request.body, nullptr, false);
   if (body.is_discarded()) return error(400, "invalid JSON body");
   if (!body.is_object() || !body.contains("limit_gb"))
@@ -39,68 +38,65 @@ Response set(Quotas& quotas, const Request& request) {
   if (limit < 0) return error(400, "limit_gb must be non-negative");
   if (limit > kLimitMax) return error(400, "limit_gb must be at most 1048576");
   const std::string salt = salt_of(request);
-  const Status done = quotas.set(salt, static_cast<std::uint64_t>(limit * kGib));
-  if (!done) return error(400, done.error().text);
+  const Status done = cache.set_limit(salt, static_cast<std::uint64_t>(limit * kGib));
+  if (!done) return error(409, done.error().text);
   return json({{"cache_salt", shown(salt)}, {"limit_gb", limit}, {"status", "ok"}});
 }
 
-Response get(const Quotas& quotas, const Request& request) {
+Response get(const Cache& cache, const Request& request) {
+  const TenantUsage tenant = cache.tenant(salt_of(request));
+  const bool exists = tenant.quota.is_limited();
+  return json({{"cache_salt", shown(tenant.salt)},
+               {"limit_gb", gib(exists ? tenant.quota.max_bytes : 0)},
+               {"current_usage_gb", gib(tenant.used_bytes)},
+               {"exists", exists}});
+}
+
+Response remove(Cache& cache, const Request& request) {
   const std::string salt = salt_of(request);
-  const auto row = quotas.get(salt);
   return json({{"cache_salt", shown(salt)},
-               {"limit_gb", gib(row ? row->limit_bytes : 0)},
-               {"current_usage_gb", gib(row ? row->used_bytes : quotas.used_bytes(salt))},
-               {"exists", row.has_value()}});
+               {"status", cache.remove_limit(salt) ? "removed" : "not_found"}});
 }
 
-Response remove(Quotas& quotas, const Request& request) {
-  const std::string salt = salt_of(request);
-  return json(
-      {{"cache_salt", shown(salt)}, {"status", quotas.remove(salt) ? "removed" : "not_found"}});
-}
-
-Response list(const Quotas& quotas) {
+Response list(const Cache& cache) {
+  std::vector<TenantUsage> tenants = cache.limited_tenants();
+  std::ranges::sort(tenants, {}, &TenantUsage::salt);
   Json users = Json::object();
-  for (const Quotas::Row& row : quotas.all())
-    users[shown(row.salt)] = {{"limit_gb", gib(row.limit_bytes)},
-                              {"current_usage_gb", gib(row.used_bytes)}};
+  for (const TenantUsage& tenant : tenants)
+    users[shown(tenant.salt)] = {{"limit_gb", gib(tenant.quota.max_bytes)},
+                                 {"current_usage_gb", gib(tenant.used_bytes)}};
   return json({{"users", std::move(users)}});
 }
 
 }  // namespace
 
-void add_quota_routes(Router& router, Quotas* quotas) {
-  const auto with_quotas = [quotas](auto answer) {
-    return [quotas, answer](const Request& request) {
-      return quotas != nullptr ? answer(*quotas, request)
-                               : error(503, "this server keeps no quotas yet");
-    };
-  };
-  const std::vector<std::pair<unsigned, std::string>> answers{{503, "No quotas are kept"}};
-  const auto add = [&](Verb verb, const char* pattern, const char* summary, Handler handler) {
-    router.add({.verb = verb,
-                .pattern = pattern,
-                .summary = summary,
-                .handler = std::move(handler),
-                .lane = Lane::kSlow,
-                .answers = answers});
-  };
+void add_quota_routes(Router& router, Cache& cache) {
   constexpr auto kOne = "/quota/{cache_salt}";
   router.add({.verb = Verb::put,
               .pattern = kOne,
               .summary = "Sets the limit of a cache_salt; _default is the empty one",
-              .handler = with_quotas([](Quotas& q, const Request& r) { return set(q, r); }),
+              .handler = [&cache](const Request& request) { return set(cache, request); },
               .lane = Lane::kSlow,
               .body = {{"type", "object"},
                        {"required", {"limit_gb"}},
                        {"properties", {{"limit_gb", {{"type", "number"}, {"minimum", 0}}}}}},
-              .answers = {{400, "Not a limit"}, {503, "No quotas are kept"}}});
-  add(Verb::get, kOne, "A cache_salt's limit and use",
-      with_quotas([](Quotas& q, const Request& r) { return get(q, r); }));
-  add(Verb::delete_, kOne, "Takes the limit away",
-      with_quotas([](Quotas& q, const Request& r) { return remove(q, r); }));
-  add(Verb::get, "/quota", "All limits and their use",
-      with_quotas([](Quotas& q, const Request&) { return list(q); }));
+              .answers = {{400, "Not a limit"},
+                          {409, "The eviction policy keeps no limits, or there are too many"}}});
+  router.add({.verb = Verb::get,
+              .pattern = kOne,
+              .summary = "A cache_salt's limit and use",
+              .handler = [&cache](const Request& request) { return get(cache, request); },
+              .lane = Lane::kSlow});
+  router.add({.verb = Verb::delete_,
+              .pattern = kOne,
+              .summary = "Takes the limit away",
+              .handler = [&cache](const Request& request) { return remove(cache, request); },
+              .lane = Lane::kSlow});
+  router.add({.verb = Verb::get,
+              .pattern = "/quota",
+              .summary = "All limits and their use",
+              .handler = [&cache](const Request&) { return list(cache); },
+              .lane = Lane::kSlow});
 }
 
 }  // namespace lmcache::admin

@@ -16,7 +16,7 @@ Router all_routes(const Context& context) {
   add_log_routes(router);
   add_metrics_routes(router, context);
   add_ui_routes(router);
-  add_quota_routes(router, context.quotas);
+  add_quota_routes(router, context.engine.cache());
   // It describes itself too, so it is written when all routes are known.
   const auto document = std::make_shared<Response>();
   router.add({Verb::get, "/openapi.json", "The description of this API",

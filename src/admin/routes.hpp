@@ -16,8 +16,7 @@ void add_checksum_routes(Router& router, const Context& context);
 void add_log_routes(Router& router);
 void add_metrics_routes(Router& router, const Context& context);
 void add_ui_routes(Router& router);
-/// nullptr: answered with 503.
-void add_quota_routes(Router& router, Quotas* quotas);
+void add_quota_routes(Router& router, Cache& cache);
 
 /// All of the above and /openapi.json, which describes them.
 [[nodiscard]] Router all_routes(const Context& context);

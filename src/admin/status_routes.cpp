@@ -105,15 +105,21 @@ Json gpus_report(const std::vector<gpu::DeviceStatus>& devices) {
                    {"queued_transfers", device.queued_transfers},
                    {"stored_bytes", device.stored_bytes},
                    {"retrieved_bytes", device.retrieved_bytes},
+                   {"store_busy_seconds", device.store_busy_seconds},
+                   {"retrieve_busy_seconds", device.retrieve_busy_seconds},
                    {"direct_transfers", device.direct_transfers},
                    {"failed_transfers", device.failed_transfers}});
   return out;
 }
 
 Json pinning_report(const gpu::PinnedPoolStatus& pool) {
-  return {{"total_bytes", pool.total_bytes},   {"touched_bytes", pool.touched_bytes},
-          {"pinned_bytes", pool.pinned_bytes}, {"failed_parts", pool.failed_parts},
-          {"seconds_left", pool.seconds_left}, {"error", pool.error}};
+  return {{"total_bytes", pool.total_bytes},
+          {"touched_bytes", pool.touched_bytes},
+          {"pinned_bytes", pool.pinned_bytes},
+          {"ready_bytes", pool.ready_bytes},
+          {"failed_parts", pool.failed_parts},
+          {"seconds_left", pool.seconds_left},
+          {"error", pool.error}};
 }
 
 Response status(const Context& context) {

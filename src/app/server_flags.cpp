@@ -191,6 +191,9 @@ FlagGroup gpu_flags() {
                    "thread blocks of a copy kernel: how much of a GPU it may take"),
               toggle_flag("--isolated-ipc", "--no-isolated-ipc", toggle(&C::isolated_ipc, true),
                           "engines share no IPC namespace: timeline semaphores instead of events"),
+              flag("--ready-pinned-ratio", "F", real_number(&C::ready_pinned_ratio, 0, false, 1),
+                   "share of L1 that is touched, and while a GPU is in use pinned, before /readyz "
+                   "says so; 0: as soon as it serves"),
           }};
 }
 

@@ -14,7 +14,7 @@ namespace {
 using cache::ChunkId;
 using cache::kNoId;
 
-/// Background eviction lets others in after this many chunks.
+/// Eviction for nobody who waits lets others in after this many chunks.
 constexpr int kChunksPerStep = 256;
 /// And so does clearing; most of it is cheaper.
 constexpr ChunkId kChunksPerSlice = 1024;
@@ -48,6 +48,16 @@ void let_others_in(std::unique_lock<std::mutex>& lock) {
   lock.unlock();
   std::this_thread::sleep_for(std::chrono::microseconds(20));
   lock.lock();
+}
+
+/// Calls `step` until it returns false, others let in now and then.
+template <class Step>
+void in_steps(std::unique_lock<std::mutex>& lock, Step step) {
+  for (;;) {
+    for (int i = 0; i < kChunksPerStep; ++i)
+      if (!step()) return;
+    let_others_in(lock);
+  }
 }
 
 Error not_leased(std::uint32_t chunk, const char* why) {
@@ -203,15 +213,13 @@ std::uint64_t Cache::evict_above_watermark() {
   std::unique_lock lock(impl_->mutex);
   const pool::Allocator& pool = impl_->table.allocator();
   if (pool.used_bytes() == 0 || pool.used_bytes() < impl_->trigger_bytes) return 0;
-  for (;;) {
-    for (int i = 0; i < kChunksPerStep; ++i) {
-      if (pool.used_bytes() <= impl_->target_bytes) return freed;
-      const auto bytes = impl_->table.evict_one();
-      if (!bytes) return freed;
-      freed += *bytes;
-    }
-    let_others_in(lock);
-  }
+  in_steps(lock, [&] {
+    if (pool.used_bytes() <= impl_->target_bytes) return false;
+    const auto bytes = impl_->table.evict_one();
+    freed += bytes.value_or(0);
+    return bytes.has_value();
+  });
+  return freed;
 }
 
 CacheStats Cache::stats() const {
@@ -222,9 +230,51 @@ CacheStats Cache::stats() const {
   return stats;
 }
 
-std::uint64_t Cache::tenant_bytes(const std::string& salt) const {
+TenantUsage Cache::tenant(const std::string& salt) const {
   const std::lock_guard lock(impl_->mutex);
-  return impl_->table.tenants().used(salt);
+  return impl_->table.tenants().usage(salt);
+}
+
+std::vector<TenantUsage> Cache::limited_tenants() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->table.tenants().limited();
+}
+
+Status Cache::set_limit(const std::string& salt, std::uint64_t max_bytes) {
+  std::unique_lock lock(impl_->mutex);
+  cache::Tenants& tenants = impl_->table.keyspaces().tenants();
+  if (!tenants.isolated())
+    return Error{Cause::kNotServed,
+                 "limits need --eviction-policy IsolatedLRU; the policy in use does not keep "
+                 "tenants apart"};
+  TenantQuota quota = tenants.usage(salt).quota;
+  if (!quota.is_limited() && tenants.limited_count() >= kLimitsMax)
+    return Error{Cause::kNoMemory, "there are " + std::to_string(kLimitsMax) +
+                                       " limits already; delete those that are not needed"};
+  quota.max_bytes = max_bytes;
+  tenants.set_quota(salt, quota);
+  in_steps(lock, [&] {
+    // While others were let in the limit, and with it the tenant, may have gone.
+    const cache::TenantId id = tenants.find(salt);
+    return id != kNoId && impl_->table.trim_one(id).has_value();
+  });
+  return {};
+}
+
+bool Cache::remove_limit(const std::string& salt) {
+  const std::lock_guard lock(impl_->mutex);
+  cache::Tenants& tenants = impl_->table.keyspaces().tenants();
+  TenantQuota quota = tenants.usage(salt).quota;
+  if (!quota.is_limited()) return false;
+  quota.max_bytes = TenantQuota{}.max_bytes;
+  tenants.set_quota(salt, quota);
+  return true;
+}
+
+Status Cache::probe() {
+  const std::lock_guard lock(impl_->mutex);
+  if (impl_->table.probe()) return {};
+  return Error{Cause::kInternal, "what L1 has given away is not what the cache has"};
 }
 
 }  // namespace lmcache

@@ -248,6 +248,7 @@ bool ChunkTable::publish(ChunkId id, std::uint32_t rank, LayoutId layout, std::u
     if (chunk.rung != 0) thinner_.remove(id, domain_of(tenant_of(chunk)), chunk.rung);
     chunk.rung = 0;
     chunk.window_bytes += bytes;
+    ++window_objects_;
   }
   settle(id);
   --reserved_objects_;
@@ -277,7 +278,7 @@ void ChunkTable::withdraw(ChunkId id, std::uint32_t rank, LayoutId layout, std::
 std::byte* ChunkTable::allocate(std::uint64_t bytes, TenantId tenant) {
   Tenants& tenants = keyspaces_.tenants();
   while (tenants.isolated() && tenants.used(tenant) + bytes > tenants.max_bytes(tenant))
-    if (!evict_from(tenant)) return nullptr;
+    if (!evict_from(tenant, EvictionReason::kQuota)) return nullptr;
   std::optional<std::uint64_t> offset = allocator_.allocate(bytes);
   if (!offset) {
     ++evicting_allocations_;
@@ -287,7 +288,7 @@ std::byte* ChunkTable::allocate(std::uint64_t bytes, TenantId tenant) {
   while (!offset) {
     // Who has nothing left to give for others may still give for itself.
     const TenantId from = tenants.isolated() ? tenants.giver().value_or(tenant) : 0;
-    if (!evict_from(from)) return nullptr;
+    if (!evict_from(from, EvictionReason::kAllocation)) return nullptr;
     if (allocator_.largest_free_bytes() >= bytes) offset = allocator_.allocate(bytes);
   }
   reserved_bytes_ += bytes;
@@ -324,16 +325,33 @@ std::uint64_t ChunkTable::spare_bytes(TenantId tenant, std::uint8_t rung) const 
 }
 
 std::optional<std::uint64_t> ChunkTable::evict_one() {
-  if (!tenants().isolated()) return evict_from(0);
-  const auto giver = tenants().giver();
-  return giver ? evict_from(*giver) : std::nullopt;
+  const auto giver = tenants().isolated() ? tenants().giver() : std::optional<TenantId>(0);
+  return giver ? evict_from(*giver, EvictionReason::kWatermark) : std::nullopt;
 }
 
-std::optional<std::uint64_t> ChunkTable::evict_from(TenantId domain) {
+std::optional<std::uint64_t> ChunkTable::trim_one(TenantId tenant) {
+  if (tenants().used(tenant) <= tenants().max_bytes(tenant)) return std::nullopt;
+  return evict_from(tenant, EvictionReason::kQuota);
+}
+
+bool ChunkTable::probe() {
+  const std::uint64_t free = allocator_.free_bytes(), unit = allocator_.rounded(1);
+  const auto offset = allocator_.allocate(1);
+  const bool taken = allocator_.free_bytes() == free - (offset ? unit : 0);
+  if (offset) allocator_.free(*offset, 1);
+  return taken && offset.has_value() == (free > 0) && allocator_.free_bytes() == free &&
+         allocator_.used_bytes() == tenants().total_used();
+}
+
+std::optional<std::uint64_t> ChunkTable::evict_from(TenantId domain, EvictionReason reason) {
+  const auto counted = [&](std::uint64_t bytes) {
+    evicted_bytes_for_[static_cast<std::size_t>(reason)] += bytes;
+    return bytes;
+  };
   if (!policy_->evicts()) return std::nullopt;
-  if (const auto id = thinner_.first(domain, Thinner::kPassed)) return thin(*id);
-  if (const auto id = next_victim(domain)) return evict(*id);
-  if (const auto id = thinner_.first(domain, Thinner::kKept)) return thin(*id);
+  if (const auto id = thinner_.first(domain, Thinner::kPassed)) return counted(thin(*id));
+  if (const auto id = next_victim(domain)) return counted(evict(*id));
+  if (const auto id = thinner_.first(domain, Thinner::kKept)) return counted(thin(*id));
   return std::nullopt;
 }
 
@@ -365,7 +383,6 @@ std::uint64_t ChunkTable::evict(ChunkId id) {
     policy_->remove(parent);
     goes_next(parent);
   }
-  evicted_bytes_ += bytes;
   evicted_objects_ += before - objects_;
   return bytes;
 }
@@ -384,7 +401,6 @@ std::uint64_t ChunkTable::thin(ChunkId id) {
   settle(id);
   thinned_bytes_ += bytes;
   thinned_objects_ += before - objects_;
-  evicted_bytes_ += bytes;
   evicted_objects_ += before - objects_;
   return bytes;
 }
@@ -398,6 +414,7 @@ std::uint64_t ChunkTable::free_objects(const Shard& shard, std::uint64_t groups)
     allocator_.free(offsets[group], layout.rounded[group]);
     --objects_;
   }
+  window_objects_ -= static_cast<std::uint64_t>(std::popcount(groups & layout.windowed));
   return groups;
 }
 
@@ -460,12 +477,14 @@ CacheStats ChunkTable::stats() const noexcept {
   stats.free_bytes = allocator_.free_bytes();
   stats.largest_free_bytes = allocator_.largest_free_bytes();
   stats.objects = objects_;
+  stats.window_objects = window_objects_;
   stats.chunks = index_.size();
   stats.pinned_chunks = pinned_chunks_;
   stats.reserved_objects = reserved_objects_;
   stats.reserved_bytes = reserved_bytes_;
   stats.evicted_objects = evicted_objects_;
-  stats.evicted_bytes = evicted_bytes_;
+  stats.evicted_bytes_for = evicted_bytes_for_;
+  for (const std::uint64_t bytes : evicted_bytes_for_) stats.evicted_bytes += bytes;
   stats.thinned_objects = thinned_objects_;
   stats.thinned_bytes = thinned_bytes_;
   stats.evicting_allocations = evicting_allocations_;

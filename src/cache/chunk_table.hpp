@@ -34,6 +34,7 @@
 
 #include <lmcache/cache.hpp>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -122,9 +123,14 @@ class ChunkTable {
   [[nodiscard]] std::uint64_t spare_bytes(TenantId tenant, std::uint8_t rung) const noexcept;
   /// In use and not evictable: held chunks and memory being filled.
   [[nodiscard]] std::uint64_t busy_bytes() const noexcept { return tenants().total_busy(); }
-  /// Evicts one chunk, or one chunk's windowed objects; bytes freed, nothing if none may be
-  /// evicted.
+  /// Evicts one chunk, or one chunk's windowed objects, in the background; bytes freed, nothing if
+  /// none may be evicted.
   [[nodiscard]] std::optional<std::uint64_t> evict_one();
+  /// The same of a tenant, while it is above its maximum.
+  [[nodiscard]] std::optional<std::uint64_t> trim_one(TenantId tenant);
+  /// Takes a unit and gives it back; false if the allocator's books do not agree with that, or what
+  /// it has given away is not what tenants have.
+  [[nodiscard]] bool probe();
 
   // Clearing, in slices of chunk ids so that others get a turn between two of them. First every
   // link from or to what goes is taken away, then it goes. Nothing is linked in the meantime: a
@@ -154,7 +160,7 @@ class ChunkTable {
     return keyspaces_.tenant(chunk.keyspace);
   }
   [[nodiscard]] TenantId domain_of(TenantId tenant) const noexcept;
-  [[nodiscard]] std::optional<std::uint64_t> evict_from(TenantId domain);
+  [[nodiscard]] std::optional<std::uint64_t> evict_from(TenantId domain, EvictionReason reason);
   [[nodiscard]] std::optional<ChunkId> next_victim(TenantId domain);
   std::uint64_t evict(ChunkId id);
   std::uint64_t thin(ChunkId id);
@@ -176,8 +182,9 @@ class ChunkTable {
 
   // used = bytes of chunks + reserved_bytes_; objects_ counts bits of Shard::present.
   std::uint64_t reserved_bytes_ = 0;
-  std::uint64_t objects_ = 0, reserved_objects_ = 0, pinned_chunks_ = 0;
-  std::uint64_t evicted_objects_ = 0, evicted_bytes_ = 0;
+  std::uint64_t objects_ = 0, window_objects_ = 0, reserved_objects_ = 0, pinned_chunks_ = 0;
+  std::uint64_t evicted_objects_ = 0;
+  std::array<std::uint64_t, kEvictionReasons> evicted_bytes_for_{};
   std::uint64_t thinned_objects_ = 0, thinned_bytes_ = 0;
   std::uint64_t evicting_allocations_ = 0, idle_bytes_then_ = 0, most_idle_bytes_then_ = 0;
 };

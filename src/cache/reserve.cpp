@@ -138,14 +138,20 @@ class StorePlanner {
   std::array<std::vector<Interior>, cache::Thinner::kLevels + 1> rungs_;
 };
 
-Error no_memory(const cache::ChunkTable& table, const Missing& missing) {
+Error no_memory(const cache::ChunkTable& table, cache::TenantId tenant, const Missing& missing) {
   const auto text = [](std::uint64_t bytes) { return std::to_string(bytes); };
+  const std::string needs = "the store needs " + text(missing.bytes) + " bytes for " +
+                            text(missing.objects) + " objects; ";
+  const std::uint64_t most = table.tenants().max_bytes(tenant);
+  const std::uint64_t busy = table.tenants().busy(tenant);
+  if (missing.bytes > most - std::min(most, busy))
+    return {Cause::kNoMemory, needs + "its cache_salt may have " + text(most) + " bytes, and " +
+                                  text(busy) + " are leased or being stored"};
   const pool::Allocator& pool = table.allocator();
-  return {Cause::kNoMemory,
-          "the store needs " + text(missing.bytes) + " bytes for " + text(missing.objects) +
-              " objects; of L1's " + text(pool.total_bytes()) + " bytes " +
-              text(pool.free_bytes()) + " are free (" + text(pool.largest_free_bytes()) +
-              " in one piece) and " + text(table.busy_bytes()) + " leased or being stored"};
+  return {Cause::kNoMemory, needs + "of L1's " + text(pool.total_bytes()) + " bytes " +
+                                text(pool.free_bytes()) + " are free (" +
+                                text(pool.largest_free_bytes()) + " in one piece) and " +
+                                text(table.busy_bytes()) + " leased or being stored"};
 }
 
 }  // namespace
@@ -183,7 +189,7 @@ Result<StoreTicket> Cache::reserve(const Keyspace& keyspace, std::uint32_t rank,
   const Missing missing = StorePlanner(store, impl_->checkpoint_chunks).plan(wanted);
   if (missing.bytes > table.obtainable_bytes(store.tenant())) {
     ++impl_->allocation_failures;
-    return no_memory(table, missing);
+    return no_memory(table, store.tenant(), missing);
   }
   store.objects.reserve(missing.objects);
   for (std::uint32_t i = 0; i < missing.groups.size(); ++i)
@@ -193,7 +199,7 @@ Result<StoreTicket> Cache::reserve(const Keyspace& keyspace, std::uint32_t rank,
     }
   if (!store.allocate()) {
     ++impl_->allocation_failures;
-    return no_memory(table, missing);
+    return no_memory(table, store.tenant(), missing);
   }
   return ticket;
 }

@@ -4,12 +4,16 @@
 
 namespace lmcache::cache {
 
+std::uint64_t Tenants::Slot::guarantee() const noexcept {
+  return std::min(quota.min_bytes, quota.max_bytes);
+}
+
 std::uint64_t Tenants::Slot::floor() const noexcept {
-  return std::max(busy, std::min(used, quota.min_bytes));
+  return std::max(busy, std::min(used, guarantee()));
 }
 
 std::uint64_t Tenants::Slot::beyond() const noexcept {
-  return used - std::min(used, quota.min_bytes);
+  return used - std::min(used, guarantee());
 }
 
 TenantId Tenants::take(const std::string& salt) {
@@ -27,8 +31,13 @@ void Tenants::set_quota(const std::string& salt, const TenantQuota& quota) {
   const TenantId id = take(salt);
   leave_sums(id);
   slots_[id].quota = quota;
-  slots_[id].has_quota = true;
   enter_sums(id);
+  if (quota.is_limited()) {
+    limited_.insert(id);
+  } else {
+    limited_.erase(id);
+  }
+  forget_idle(id);
 }
 
 TenantId Tenants::acquire(const std::string& salt) {
@@ -38,15 +47,32 @@ TenantId Tenants::acquire(const std::string& salt) {
 }
 
 void Tenants::release(TenantId id) {
-  Slot& slot = slots_[id];
-  if (--slot.references > 0 || slot.has_quota) return;
+  --slots_[id].references;
+  forget_idle(id);
+}
+
+void Tenants::forget_idle(TenantId id) {
+  const Slot& slot = slots_[id];
+  if (slot.references > 0 || slot.quota != TenantQuota{}) return;
   by_salt_.erase(by_salt_.find(*slot.salt));
   ids_.give_back(id);
 }
 
-std::uint64_t Tenants::used(const std::string& salt) const {
+TenantId Tenants::find(const std::string& salt) const {
   const auto found = by_salt_.find(salt);
-  return found == by_salt_.end() ? 0 : slots_[found->second].used;
+  return found == by_salt_.end() ? kNoId : found->second;
+}
+
+TenantUsage Tenants::usage(const std::string& salt) const {
+  const TenantId id = find(salt);
+  return id == kNoId ? TenantUsage{salt} : TenantUsage{salt, slots_[id].quota, slots_[id].used};
+}
+
+std::vector<TenantUsage> Tenants::limited() const {
+  std::vector<TenantUsage> all;
+  for (const TenantId id : limited_)
+    all.push_back({*slots_[id].salt, slots_[id].quota, slots_[id].used});
+  return all;
 }
 
 void Tenants::change(TenantId id, std::int64_t used, std::int64_t busy) {
@@ -59,6 +85,7 @@ void Tenants::change(TenantId id, std::int64_t used, std::int64_t busy) {
 
 void Tenants::leave_sums(TenantId id) {
   const Slot& slot = slots_[id];
+  total_used_ -= slot.used;
   total_busy_ -= slot.busy;
   total_floor_ -= slot.floor();
   if (isolated_ && slot.surplus() > 0) givers_.erase({slot.beyond(), id});
@@ -66,6 +93,7 @@ void Tenants::leave_sums(TenantId id) {
 
 void Tenants::enter_sums(TenantId id) {
   const Slot& slot = slots_[id];
+  total_used_ += slot.used;
   total_busy_ += slot.busy;
   total_floor_ += slot.floor();
   if (isolated_ && slot.surplus() > 0) givers_.insert({slot.beyond(), id});

@@ -3,7 +3,7 @@
 //
 //   used   bytes of its objects and of its stores under way; exact at any time
 //   busy   of these, what cannot be evicted
-//   floor  of these, what others may not take: max(busy, min(used, quota.min_bytes))
+//   floor  of these, what others may not take: max(busy, min(used, guarantee))
 //
 // With isolation whoever is farthest over its guarantee gives, so that under pressure all end up
 // with as much beyond it; a tenant at its maximum gives itself. Without, all are one.
@@ -30,8 +30,12 @@ namespace lmcache::cache {
 class Tenants {
  public:
   explicit Tenants(bool isolated = false) : isolated_(isolated) {}
-  /// Remembered whether it stores or not.
+  /// Remembered whether it stores or not. May be less than it uses: evicting is up to the caller.
   void set_quota(const std::string& salt, const TenantQuota& quota);
+  [[nodiscard]] TenantUsage usage(const std::string& salt) const;
+  /// Of all that have a maximum.
+  [[nodiscard]] std::vector<TenantUsage> limited() const;
+  [[nodiscard]] std::size_t limited_count() const noexcept { return limited_.size(); }
   [[nodiscard]] TenantId acquire(const std::string& salt);  ///< adds a reference
   /// The last one forgets a tenant without a quota; it uses nothing by then.
   void release(TenantId id);
@@ -39,12 +43,14 @@ class Tenants {
   void change_used(TenantId id, std::int64_t bytes) { change(id, bytes, 0); }
   void change_busy(TenantId id, std::int64_t bytes) { change(id, 0, bytes); }
 
-  [[nodiscard]] std::uint64_t used(const std::string& salt) const;
+  /// kNoId: nobody knows it.
+  [[nodiscard]] TenantId find(const std::string& salt) const;
   [[nodiscard]] std::uint64_t used(TenantId id) const noexcept { return slots_[id].used; }
   [[nodiscard]] std::uint64_t busy(TenantId id) const noexcept { return slots_[id].busy; }
   [[nodiscard]] std::uint64_t max_bytes(TenantId id) const noexcept {
     return slots_[id].quota.max_bytes;
   }
+  [[nodiscard]] std::uint64_t total_used() const noexcept { return total_used_; }
   [[nodiscard]] std::uint64_t total_busy() const noexcept { return total_busy_; }
   /// What the floors of all but `id` take.
   [[nodiscard]] std::uint64_t floor_of_others(TenantId id) const noexcept {
@@ -59,12 +65,14 @@ class Tenants {
     const std::string* salt = nullptr;
     std::uint64_t references = 0, used = 0, busy = 0;
     TenantQuota quota;
-    bool has_quota = false;
+    /// A maximum below it takes its place.
+    [[nodiscard]] std::uint64_t guarantee() const noexcept;
     [[nodiscard]] std::uint64_t floor() const noexcept;
     [[nodiscard]] std::uint64_t surplus() const noexcept { return used - floor(); }
     [[nodiscard]] std::uint64_t beyond() const noexcept;
   };
   [[nodiscard]] TenantId take(const std::string& salt);
+  void forget_idle(TenantId id);
   void change(TenantId id, std::int64_t used, std::int64_t busy);
   void leave_sums(TenantId id);
   void enter_sums(TenantId id);
@@ -73,8 +81,9 @@ class Tenants {
   std::map<std::string, TenantId> by_salt_;
   std::vector<Slot> slots_;
   IdPool ids_;
+  std::set<TenantId> limited_;                           ///< have a maximum
   std::set<std::pair<std::uint64_t, TenantId>> givers_;  ///< (beyond, id) where surplus > 0
-  std::uint64_t total_busy_ = 0, total_floor_ = 0;
+  std::uint64_t total_used_ = 0, total_busy_ = 0, total_floor_ = 0;
 };
 
 }  // namespace lmcache::cache

@@ -90,6 +90,11 @@ void Engine::schedule_maintenance() {
 
 void Engine::maintain(Clock::time_point now) {
   housekeeping_.beat();
+  if (const Status well = cache_.probe(); well) {
+    pool_.beat();
+  } else {
+    obs::log_event(obs::Level::kError, "L1 is unwell", {{"reason", well.error().text}});
+  }
   const std::size_t lapsed = lookups_.expire(now - config_.l1_read_ttl, now - config_.session_ttl);
   if (lapsed > 0) {
     obs::log_event(obs::Level::kWarn, "leases lapsed without being used or released",
@@ -108,7 +113,6 @@ void Engine::maintain(Clock::time_point now) {
   obs::metrics().eviction_ticks.add();
   if (const std::uint64_t freed = cache_.evict_above_watermark(); freed > 0) {
     obs::metrics().eviction_triggered.add();
-    obs::metrics().evicted_by_watermark_bytes.add(freed);
     obs::log_event(obs::Level::kDebug, "evicted above the watermark", {{"bytes", freed}});
   }
   if (config_.extra_logging && now - throughput_at_ >= config_.extra_logging_interval)
@@ -118,7 +122,13 @@ void Engine::maintain(Clock::time_point now) {
 
 void Engine::publish(Clock::time_point now) {
   figures_.publish({cache_.stats(), copier_.stats(), instances_.size(), lookups_.size(),
-                    chains_.size(), chains_.bytes()});
+                    lookups_.leases(), chains_.size(), chains_.bytes()});
+  auto listings =
+      std::make_shared<const Listings>(Listings{devices_.status(), cache_.limited_tenants()});
+  {
+    const std::lock_guard lock(listings_mutex_);
+    listings_.swap(listings);
+  }
   if (now < usage_due_) return;
   const Clock::time_point begin = Clock::now();
   auto& models = obs::metrics().models;
@@ -134,6 +144,11 @@ void Engine::publish(Clock::time_point now) {
   });
   // It looks at every chunk, so that it never takes more than a hundredth of a thread.
   usage_due_ = now + std::max<Clock::duration>(kUsageInterval, 100 * (Clock::now() - begin));
+}
+
+std::shared_ptr<const Listings> Engine::listings() const {
+  const std::lock_guard lock(listings_mutex_);
+  return listings_;
 }
 
 void Engine::log_throughput(Clock::time_point now) {

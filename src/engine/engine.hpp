@@ -20,6 +20,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include <memory>
+#include <mutex>
 
 namespace lmcache::engine {
 
@@ -46,8 +47,11 @@ class Engine {
 
   /// As of the last round of housekeeping; takes no lock.
   [[nodiscard]] Figures figures() const noexcept { return figures_.read(); }
+  /// Likewise; waits for nobody but others who take the pointer.
+  [[nodiscard]] std::shared_ptr<const Listings> listings() const;
 
-  /// One round of housekeeping: lapsed leases and sessions, silent workers, background eviction.
+  /// One round of housekeeping: lapsed leases and sessions, silent workers, background eviction; a
+  /// probe of the pool.
   void maintain(Clock::time_point now);
 
  private:
@@ -64,12 +68,15 @@ class Engine {
   Lookups lookups_;
   TokenChains chains_;
   obs::Pulse housekeeping_{"housekeeping"};  // beaten by maintain()
+  obs::Pulse pool_{"L1 pool"};               // likewise, where its probe succeeds
   RequestThreads threads_;
   boost::asio::steady_timer maintenance_;
   Clock::time_point throughput_at_;  // of the last throughput line; maintenance only
   copy::CpuCopier::Stats throughput_;
   Clock::time_point usage_due_;  // of the next count by model; maintenance only
   obs::Seqlock<Figures> figures_;
+  mutable std::mutex listings_mutex_;  // guards the pointer
+  std::shared_ptr<const Listings> listings_ = std::make_shared<const Listings>();
   copy::CpuCopier copier_;  // last: its threads end before anything they call goes
 };
 

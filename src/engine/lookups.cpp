@@ -12,6 +12,7 @@ struct Lookups::Record {
   Keyspace keyspace;
   std::vector<ChunkHash> hashes;  // of the hit
   Lease lease;
+  std::uint32_t held = 0;  // chunks that it still pins
   std::uint32_t readers = 1;
   bool collected = false;
   Clock::time_point last_used;
@@ -29,11 +30,6 @@ struct Lookups::Record {
     return sizeof(Record) + request_id.size() + hashes.size() * sizeof(ChunkHash);
   }
   [[nodiscard]] std::uint32_t hit() const { return static_cast<std::uint32_t>(hashes.size()); }
-  [[nodiscard]] bool holds_any() const {
-    for (std::uint32_t chunk = 0; chunk < hit(); ++chunk)
-      if (lease.holds(chunk)) return true;
-    return false;
-  }
   [[nodiscard]] bool same_request(const std::string& id, const Keyspace& ks) const {
     return request_id == id && keyspace == ks;
   }
@@ -56,6 +52,15 @@ struct Lookups::Record {
     }
     return true;
   }
+  void release(std::uint32_t chunk) {
+    if (!lease.holds(chunk)) return;
+    lease.release(chunk);
+    --held;
+  }
+  void lapse() {
+    lease = Lease{};
+    held = 0;
+  }
   // `reads` more of [first, last) are over for `rank`. From the end to the start, so that released
   // chunks keep prefix-first recency.
   void spend(std::uint32_t rank, std::uint32_t first, std::uint32_t last, std::uint32_t reads) {
@@ -67,7 +72,7 @@ struct Lookups::Record {
     for (std::uint32_t chunk = last; chunk-- > first;) {
       if (row[chunk] >= readers) continue;
       row[chunk] = static_cast<std::uint8_t>(std::min<std::uint32_t>(readers, row[chunk] + reads));
-      if (row[chunk] == readers && ++ranks_done[chunk] == keyspace.world_size) lease.release(chunk);
+      if (row[chunk] == readers && ++ranks_done[chunk] == keyspace.world_size) release(chunk);
     }
   }
 };
@@ -98,7 +103,7 @@ void Lookups::close(net::PeerId peer) {
     std::erase_if(scheduler_of_, [peer](const auto& entry) { return entry.second == peer; });
   }
   const auto held =
-      std::ranges::count_if(gone, [](const Record& record) { return record.holds_any(); });
+      std::ranges::count_if(gone, [](const Record& record) { return record.held > 0; });
   obs::metrics().leases_freed_by_death.add(static_cast<std::uint64_t>(held));
 }
 
@@ -146,6 +151,7 @@ void Lookups::put(net::PeerId owner, const std::string& request_id, const Keyspa
   record.request_id = request_id;
   record.keyspace = keyspace;
   record.hashes.assign(hashes.begin(), hashes.end());
+  record.held = lease.chunks();
   record.lease = std::move(lease);
   record.readers = readers;
   record.last_used = now;
@@ -257,8 +263,8 @@ std::size_t Lookups::expire(Clock::time_point lease_before, Clock::time_point re
   for (auto& [id, peer] : peers_) {
     for (auto record = peer.records.begin(); record != peer.records.end();) {
       const auto next = std::next(record);
-      if (record->last_used < lease_before && record->lease.chunks() > 0) {
-        record->lease = Lease{};
+      if (record->last_used < lease_before && record->held > 0) {
+        record->lapse();
         ++lapsed;
       }
       if (record->last_used < record_before) erase(record);
@@ -273,6 +279,14 @@ std::size_t Lookups::size() const {
   const std::lock_guard lock(mutex_);
   std::size_t n = 0;
   for (const auto& [id, peer] : peers_) n += peer.records.size();
+  return n;
+}
+
+std::size_t Lookups::leases() const {
+  const std::lock_guard lock(mutex_);
+  std::size_t n = 0;
+  for (const auto& [id, peer] : peers_)
+    for (const Record& record : peer.records) n += record.held > 0 ? 1 : 0;
   return n;
 }
 

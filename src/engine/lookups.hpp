@@ -81,6 +81,8 @@ class Lookups {
   std::size_t expire(Clock::time_point lease_before, Clock::time_point record_before);
 
   [[nodiscard]] std::size_t size() const;
+  /// Records whose lease still pins something.
+  [[nodiscard]] std::size_t leases() const;
 
   static constexpr std::size_t kRecordsPerPeer = 16384;
   static constexpr std::size_t kRecordBytesPerPeer = std::size_t{64} << 20;  ///< ids and hashes

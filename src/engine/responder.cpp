@@ -26,11 +26,11 @@ void Responder::begun() noexcept {
   if (open_) open_->begun_at = std::chrono::steady_clock::now();
 }
 
-void Responder::count() const noexcept {
+obs::SecondsHistogram* Responder::count() const noexcept {
   const auto number = open_->operation ? static_cast<std::size_t>(open_->operation->op) : 0;
   auto& counts = obs::metrics().operations[number];
   counts.answered.add();
-  if (open_->queued_at == Time{}) return;
+  if (open_->queued_at == Time{}) return nullptr;
   const auto seconds = [](Time from, Time to) {
     return std::chrono::duration<double>(to - from).count();
   };
@@ -39,27 +39,18 @@ void Responder::count() const noexcept {
   const Time begun_at = open_->begun_at == Time{} ? now : open_->begun_at;
   counts.queue.observe(seconds(open_->queued_at, begun_at));
   counts.work.observe(seconds(begun_at, now));
+  return &counts.reply;
 }
 
-void Responder::send(wire::Bytes operation_frame) {
-  count();
-  std::vector<wire::Bytes> frames;
-  frames.reserve(2);
-  frames.push_back(std::move(open_->uid));
-  frames.push_back(std::move(operation_frame));
-  const auto open = std::move(open_);
-  open->slot.send(std::move(frames));
-}
-
-void Responder::send(wire::Bytes operation_frame, wire::Bytes payload) {
-  count();
+void Responder::send(wire::Bytes operation_frame, std::optional<wire::Bytes> payload) {
+  obs::SecondsHistogram* const took = count();
   std::vector<wire::Bytes> frames;
   frames.reserve(3);
   frames.push_back(std::move(open_->uid));
   frames.push_back(std::move(operation_frame));
-  frames.push_back(std::move(payload));
+  if (payload) frames.push_back(std::move(*payload));
   const auto open = std::move(open_);
-  open->slot.send(std::move(frames));
+  open->slot.send(std::move(frames), took);
 }
 
 void Responder::none() {

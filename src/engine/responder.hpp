@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace lmcache::engine {
@@ -43,10 +44,10 @@ class Responder {
   void discard() noexcept { open_.reset(); }
 
  private:
-  /// The answer is on its way: counts it and its times.
-  void count() const noexcept;
-  void send(wire::Bytes operation_frame);
-  void send(wire::Bytes operation_frame, wire::Bytes payload);
+  /// The answer is on its way: counts it and its times. Returns where the time of its way is
+  /// counted; nullptr for what was answered on the spot.
+  [[nodiscard]] obs::SecondsHistogram* count() const noexcept;
+  void send(wire::Bytes operation_frame, std::optional<wire::Bytes> payload = std::nullopt);
 
   using Time = std::chrono::steady_clock::time_point;
   struct Open {

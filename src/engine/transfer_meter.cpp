@@ -12,6 +12,10 @@ obs::TransferRates& rates_of(const Instance& worker) {
       {worker.memory ? "cuda" : "cpu", std::to_string(worker.id), worker.model});
 }
 
+obs::TransferCounts& counts_of(const Instance& worker) {
+  return worker.memory ? obs::metrics().cuda : obs::metrics().cpu;
+}
+
 }  // namespace
 
 void TransferMeter::begin(std::span<const ObjectRef> objects) {
@@ -26,18 +30,18 @@ double TransferMeter::gigabytes_per_second() const {
   return static_cast<double>(bytes_) / 1e9 / std::max(took.count(), 1e-9);
 }
 
-void TransferMeter::store_submitted(std::span<const ObjectRef> objects) {
-  obs::metrics().submitted_stores.add();
+void TransferMeter::store_submitted(const Instance& worker, std::span<const ObjectRef> objects) {
+  counts_of(worker).submitted_stores.add();
   begin(objects);
 }
 
-void TransferMeter::retrieve_submitted(std::span<const ObjectRef> objects) {
-  obs::metrics().submitted_retrieves.add();
+void TransferMeter::retrieve_submitted(const Instance& worker, std::span<const ObjectRef> objects) {
+  counts_of(worker).submitted_retrieves.add();
   begin(objects);
 }
 
 void TransferMeter::store_ended(bool ok, const Keyspace& keyspace, const Instance& worker) {
-  obs::metrics().finished_stores.add();
+  counts_of(worker).finished_stores.add();
   if (!ok) return;
   obs::metrics().l1.row({keyspace.salt}).written_objects.add(objects_);
   if (bytes_ > 0) rates_of(worker).store.observe(gigabytes_per_second());
@@ -45,7 +49,7 @@ void TransferMeter::store_ended(bool ok, const Keyspace& keyspace, const Instanc
 
 void TransferMeter::retrieve_ended(bool ok, const Keyspace& keyspace, const Instance& worker,
                                    std::uint32_t chunks) {
-  obs::metrics().finished_retrieves.add();
+  counts_of(worker).finished_retrieves.add();
   if (!ok) return;
   obs::metrics().l1.row({keyspace.salt}).read_objects.add(objects_);
   obs::metrics()

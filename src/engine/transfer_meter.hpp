@@ -13,9 +13,10 @@ namespace lmcache::engine {
 
 class TransferMeter {
  public:
-  /// The copy of `objects` is handed to the copy threads. The arguments are not kept.
-  void store_submitted(std::span<const ObjectRef> objects);
-  void retrieve_submitted(std::span<const ObjectRef> objects);
+  /// The copy of `objects` from or to `worker` is handed to whoever moves it. The arguments are not
+  /// kept.
+  void store_submitted(const Instance& worker, std::span<const ObjectRef> objects);
+  void retrieve_submitted(const Instance& worker, std::span<const ObjectRef> objects);
   /// The copy has ended. `worker` moved chunks of `keyspace`.
   void store_ended(bool ok, const Keyspace& keyspace, const Instance& worker);
   void retrieve_ended(bool ok, const Keyspace& keyspace, const Instance& worker,

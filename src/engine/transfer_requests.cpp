@@ -156,7 +156,7 @@ class Store final : public Transfer<wire::StoreRequest>,
     if (!ticket) return end(ticket.error());
     ticket_ = std::move(*ticket);
     if (ticket_.objects().empty()) return end({});
-    meter_.store_submitted(ticket_.objects());
+    meter_.store_submitted(*worker_, ticket_.objects());
     if (worker_->memory) return store_from_gpu();
     auto job = plan(copy::Direction::kStore, ticket_.objects(), 0);
     job.done = [self = shared_from_this()](const Status& status) { self->copied(status); };
@@ -233,7 +233,7 @@ class Retrieve final : public Transfer<wire::RetrieveRequest>,
                                });
     if (!pins) return end(pins.error());
     pins_ = std::move(*pins);
-    meter_.retrieve_submitted(pins_.objects());
+    meter_.retrieve_submitted(*worker_, pins_.objects());
     if (worker_->memory) return retrieve_to_gpu();
     // A GPU may still be writing what this CPU worker wants to read.
     engine_.devices().when_settled(pins_.objects(), [self = shared_from_this()](bool written) {

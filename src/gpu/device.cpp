@@ -188,6 +188,7 @@ Device::Busy Device::busy() const {
 
 void Device::advance() {
   std::uint64_t queued = 0;
+  bool stores = false, retrieves = false;
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
     const auto lane = lanes_[i].lock();
     if (!lane) continue;
@@ -200,9 +201,15 @@ void Device::advance() {
       if (lost_ != cudaSuccess)
         way.fail_all(cuda_error(Cause::kCopyFailed, "GPU " + uuid_ + " is lost", lost_));
       queued += way.size();
+      (direction == copy::Direction::kStore ? stores : retrieves) |= way.moving();
     }
   }
+  const auto now = std::chrono::steady_clock::now();
+  stores_.look(stores, now);
+  retrieves_.look(retrieves, now);
   const std::lock_guard lock(mutex_);
+  status_.store_busy_seconds = stores_.seconds();
+  status_.retrieve_busy_seconds = retrieves_.seconds();
   status_.queued_transfers = queued;
   status_.direct_transfers = context_.direct_transfers;
 }

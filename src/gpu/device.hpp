@@ -8,6 +8,7 @@
 // Threads: any, unless noted.
 #pragma once
 
+#include "gpu/busy_time.hpp"
 #include "gpu/devices.hpp"
 #include "gpu/lane.hpp"
 #include "gpu/memory.hpp"
@@ -92,6 +93,7 @@ class Device {
   std::unique_ptr<Timeline> timeline_;
   LaneContext context_;
   std::vector<std::weak_ptr<Lane>> lanes_;
+  BusyTime stores_, retrieves_;  ///< each direction of the link
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;

@@ -433,6 +433,11 @@ bool Way::gated() const noexcept {
   return std::ranges::any_of(queued_, closed) || std::ranges::any_of(waiting_, closed);
 }
 
+bool Way::moving() const noexcept {
+  const auto started = [](const auto& running) { return running->started != Clock::time_point{}; };
+  return std::ranges::any_of(queued_, started) || std::ranges::any_of(waiting_, started);
+}
+
 /// Learns from a transfer that nothing but the GPU and the link could delay.
 void Way::measure(const Running& running) {
   const std::uint64_t bytes = object_bytes(running.transfer.objects);

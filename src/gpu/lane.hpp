@@ -100,6 +100,8 @@ class Way {
   void abandon(const Memory* memory);
   /// A transfer waits for its engine: whoever looks more often lets it go sooner.
   [[nodiscard]] bool gated() const noexcept;
+  /// A copy is under way: its engine's event is over, its end has not been seen.
+  [[nodiscard]] bool moving() const noexcept;
   [[nodiscard]] std::size_t size() const noexcept { return waiting_.size() + queued_.size(); }
 
  private:

@@ -2,6 +2,7 @@
 
 #include "gpu/gpu_cpus.hpp"
 #include "obs/log.hpp"
+#include "obs/pulse.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -35,7 +36,10 @@ unsigned touching_threads(const PinnedPool::Options& options, std::uint64_t offs
 struct PinnedPool::Impl {
   struct Part {
     std::span<std::byte> memory;
-    std::atomic<bool> touched = false, pinned = false;
+    std::atomic<bool> touched = false, pinned = false, failed = false;
+    [[nodiscard]] bool ready(bool to_be_pinned) const {
+      return to_be_pinned ? pinned || failed : touched.load();
+    }
   };
 
   Impl(std::span<std::byte> all, const Options& given) : options(given) {
@@ -62,12 +66,14 @@ struct PinnedPool::Impl {
   }
 
   void walk() {
+    obs::Pulse pulse("L1 pinning");
     const auto begun = Clock::now();
     const std::uint64_t before = pinned_bytes();
     for (Part& part : parts) {
       if (stopping) return;
-      if (!part.touched) touch(part);
+      if (!part.touched) touch(part, pulse);
       if (stopping) return;
+      pulse.beat();
       if (driver.pin && !part.pinned) register_part(part);
       const double seconds = std::chrono::duration<double>(Clock::now() - begun).count();
       const std::uint64_t done = pinned_bytes() - before;
@@ -77,16 +83,17 @@ struct PinnedPool::Impl {
     const double seconds = std::chrono::duration<double>(Clock::now() - begun).count();
     obs::log_event(
         obs::Level::kInfo, "L1 is pinned",
-        {{"bytes", pinned_bytes()}, {"failed_parts", failed.load()}, {"seconds", seconds}});
+        {{"bytes", pinned_bytes()}, {"failed_parts", failed_parts()}, {"seconds", seconds}});
   }
 
-  void touch(Part& part) {
+  void touch(Part& part, obs::Pulse& pulse) {
     std::atomic<std::uint64_t> next = 0;
     const auto work = [&] {
       run_on_gpu_cpus();
       for (;;) {
         const std::uint64_t at = next.fetch_add(kTouchBytes);
         if (at >= part.memory.size() || stopping) return;
+        pulse.beat();  // for the walker, which waits for us
         const auto share =
             part.memory.subspan(at, std::min<std::uint64_t>(kTouchBytes, part.memory.size() - at));
         // An atomic OR of nothing: requests may be writing here already.
@@ -108,7 +115,8 @@ struct PinnedPool::Impl {
       part.pinned = true;
       return;
     }
-    const bool first = failed.fetch_add(1) == 0;
+    const bool first = failed_parts() == 0;
+    part.failed = true;
     const std::lock_guard lock(mutex);
     error = pinned.error().text;
     if (first)
@@ -116,17 +124,26 @@ struct PinnedPool::Impl {
                      {{"reason", error}});
   }
 
-  [[nodiscard]] std::uint64_t pinned_bytes() const {
+  /// Summed over the parts of which `counts` is true.
+  template <class Counts>
+  [[nodiscard]] std::uint64_t bytes_if(Counts counts) const {
     std::uint64_t sum = 0;
     for (const Part& part : parts)
-      if (part.pinned) sum += part.memory.size();
+      if (counts(part)) sum += part.memory.size();
     return sum;
+  }
+  [[nodiscard]] std::uint64_t pinned_bytes() const {
+    return bytes_if([](const Part& part) { return part.pinned.load(); });
+  }
+  [[nodiscard]] std::uint64_t failed_parts() const {
+    return static_cast<std::uint64_t>(
+        std::ranges::count_if(parts, [](const Part& part) { return part.failed.load(); }));
   }
 
   const Options options;
   std::vector<Part> parts;  // size fixed
   std::atomic<bool> stopping = false;
-  std::atomic<std::uint64_t> failed = 0;
+  std::atomic<bool> wanted = false, for_gpu = false;  ///< anybody asked for it; to be pinned
   std::atomic<double> pin_rate = 0;
   Driver driver;  // set while no walker runs
   mutable std::mutex mutex;
@@ -141,6 +158,7 @@ PinnedPool::~PinnedPool() = default;
 
 void PinnedPool::touch(bool wait) {
   impl_->join();
+  impl_->wanted = true;
   impl_->start();
   if (wait) impl_->join();
 }
@@ -149,7 +167,8 @@ void PinnedPool::pin(Driver driver) {
   impl_->stopping = true;  // a walker that only touches; what it has done stays done
   impl_->join();
   impl_->driver = std::move(driver);
-  impl_->failed = 0;
+  for (Impl::Part& part : impl_->parts) part.failed = false;
+  impl_->wanted = impl_->for_gpu = true;
   impl_->start();
 }
 
@@ -159,6 +178,7 @@ void PinnedPool::unpin() {
   for (Impl::Part& part : impl_->parts)
     if (part.pinned.exchange(false)) impl_->driver.unpin(part.memory);
   impl_->driver = {};
+  impl_->for_gpu = false;
 }
 
 bool PinnedPool::pinned(const std::byte* data) const noexcept {
@@ -169,10 +189,13 @@ bool PinnedPool::pinned(const std::byte* data) const noexcept {
 PinnedPoolStatus PinnedPool::status() const {
   PinnedPoolStatus status;
   status.total_bytes = memory_.size();
-  for (const Impl::Part& part : impl_->parts)
-    if (part.touched) status.touched_bytes += part.memory.size();
+  status.touched_bytes =
+      impl_->bytes_if([](const Impl::Part& part) { return part.touched.load(); });
   status.pinned_bytes = impl_->pinned_bytes();
-  status.failed_parts = impl_->failed;
+  const bool wanted = impl_->wanted, for_gpu = impl_->for_gpu;
+  status.ready_bytes =
+      impl_->bytes_if([&](const Impl::Part& part) { return !wanted || part.ready(for_gpu); });
+  status.failed_parts = impl_->failed_parts();
   const double rate = impl_->pin_rate;
   if (status.pinned_bytes > 0 && status.pinned_bytes < status.total_bytes && rate > 0)
     status.seconds_left = static_cast<double>(status.total_bytes - status.pinned_bytes) / rate;

@@ -9,7 +9,8 @@
 //
 //   untouched --touch--> touched --register--> pinned --unregister--> touched
 //
-// Where registering fails the part stays unpinned: slower, said once, counted.
+// Where registering fails the part stays unpinned: slower, said once, counted. The thread that does
+// it has a pulse, "L1 pinning", while there is something to do.
 #pragma once
 
 #include <lmcache/status.hpp>
@@ -25,6 +26,9 @@ namespace lmcache::gpu {
 
 struct PinnedPoolStatus {
   std::uint64_t total_bytes = 0, touched_bytes = 0, pinned_bytes = 0;
+  /// Of total_bytes, as fit for copies as they can be now: while a GPU is in use pinned, or tried
+  /// in vain; before that touched; all, where nobody wants that.
+  std::uint64_t ready_bytes = 0;
   std::uint64_t failed_parts = 0;
   double seconds_left = 0;  ///< of pinning, at the rate so far; 0 when there is nothing to do
   std::string error;        ///< of the last part that could not be pinned

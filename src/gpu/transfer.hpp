@@ -73,6 +73,8 @@ struct DeviceStatus {
   std::uint64_t staging_bytes = 0;
   std::uint64_t queued_transfers = 0;
   std::uint64_t stored_bytes = 0, retrieved_bytes = 0;
+  /// How long copies of that direction have been under way, to a tenth of a millisecond each.
+  double store_busy_seconds = 0, retrieve_busy_seconds = 0;
   std::uint64_t direct_transfers = 0;  ///< moved by the copy engines alone, the GPU being busy
   std::uint64_t failed_transfers = 0;
 };

@@ -2,6 +2,7 @@
 // above ZMTP is known here.
 #pragma once
 
+#include "obs/metrics.hpp"
 #include "wire/message.hpp"
 
 #include <cstdint>
@@ -20,8 +21,9 @@ class ReplySlot {
  public:
   struct Target {  // implemented by the connection
     virtual ~Target() = default;
-    /// `frames` are the reply's frames in order (identity not included). Any thread.
-    virtual void deliver(std::vector<wire::Bytes> frames) = 0;
+    /// `frames` are the reply's frames in order (identity not included). `took` is told how long it
+    /// was until the kernel had them, where that is not at once; may be nullptr. Any thread.
+    virtual void deliver(std::vector<wire::Bytes> frames, obs::SecondsHistogram* took) = 0;
     /// The request is over without a reply (slot destroyed unsent). Any thread.
     virtual void abandon(std::size_t request_bytes) noexcept = 0;
     virtual void finished(std::size_t request_bytes) noexcept = 0;
@@ -34,10 +36,10 @@ class ReplySlot {
   ~ReplySlot() {
     if (target_) target_->abandon(request_bytes_);
   }
-  void send(std::vector<wire::Bytes> frames) {
+  void send(std::vector<wire::Bytes> frames, obs::SecondsHistogram* took = nullptr) {
     auto target = std::move(target_);
     if (!target) return;
-    target->deliver(std::move(frames));
+    target->deliver(std::move(frames), took);
     target->finished(request_bytes_);
   }
 

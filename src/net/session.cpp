@@ -1,7 +1,5 @@
 #include "net/session.hpp"
 
-#include "obs/metrics.hpp"
-
 #include <boost/asio/error.hpp>
 
 #include <array>
@@ -69,15 +67,14 @@ void Session::stop() {
 
 // ---- Replies, from any thread ----
 
-void Session::deliver(std::vector<wire::Bytes> frames) {
+void Session::deliver(std::vector<wire::Bytes> frames, obs::SecondsHistogram* took) {
   if (pumping == this) {
     writer_.message(std::move(frames));
     return;
   }
   const std::lock_guard lock{mutex_};
   if (closed_) return;
-  if (queued_.empty()) queued_at_ = Heartbeat::Clock::now();
-  queued_.push_back(std::move(frames));
+  queued_.push_back({std::move(frames), took, Heartbeat::Clock::now()});
   post_wake();
 }
 
@@ -104,20 +101,19 @@ void Session::post_wake() {
 }
 
 void Session::woken() {
-  std::vector<std::vector<wire::Bytes>> replies;
-  Heartbeat::Clock::time_point queued_at;
+  std::vector<Reply> replies;
   {
     const std::lock_guard lock{mutex_};
     wake_posted_ = false;
     replies.swap(queued_);
-    queued_at = queued_at_;
   }
   if (state_ == State::kLingering || state_ == State::kClosed) return;
-  for (auto& frames : replies) writer_.message(std::move(frames));
+  for (Reply& reply : replies) writer_.message(std::move(reply.frames));
   pump();
-  if (replies.empty()) return;
-  const std::chrono::duration<double> took = Heartbeat::Clock::now() - queued_at;
-  obs::metrics().reply.observe(took.count());
+  const Time now = Heartbeat::Clock::now();
+  for (const Reply& reply : replies)
+    if (reply.took != nullptr)
+      reply.took->observe(std::chrono::duration<double>(now - reply.queued_at).count());
 }
 
 // ---- The pump ----
@@ -399,7 +395,7 @@ void Session::close() {
   if (state_ == State::kClosed) return;
   set_paused(false);
   state_ = State::kClosed;
-  std::vector<std::vector<wire::Bytes>> unsent;  // destroyed outside the lock
+  std::vector<Reply> unsent;  // destroyed outside the lock
   {
     const std::lock_guard lock{mutex_};
     closed_ = true;

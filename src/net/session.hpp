@@ -44,7 +44,7 @@ class Session final : public ReplySlot::Target,
   void drain();
   void stop();
 
-  void deliver(std::vector<wire::Bytes> frames) override;
+  void deliver(std::vector<wire::Bytes> frames, obs::SecondsHistogram* took) override;
   void abandon(std::size_t request_bytes) noexcept override;
   void finished(std::size_t request_bytes) noexcept override;
 
@@ -119,9 +119,13 @@ class Session final : public ReplySlot::Target,
   std::atomic<std::uint64_t> inflight_bytes_{0};
   std::atomic<bool> wants_finished_{false};  ///< finished() shall wake us
 
+  struct Reply {
+    std::vector<wire::Bytes> frames;
+    obs::SecondsHistogram* took;
+    Time queued_at;
+  };
   std::mutex mutex_;  ///< guards the three below; under it only the loop's post() is called
-  std::vector<std::vector<wire::Bytes>> queued_;
-  Heartbeat::Clock::time_point queued_at_;  ///< since when the first of them waits
+  std::vector<Reply> queued_;
   bool wake_posted_ = false;
   bool closed_ = false;  ///< nothing may be posted any more
 };

@@ -47,17 +47,23 @@ class LabelTable {
     Row row;
   };
 
-  /// Called with the lock. Under its own labels it is found again; shown are clean ones.
+  /// Called with the lock. Under its own labels it is found again; shown are clean ones, and what
+  /// looks the same when it is clean shares a row.
   Entry& add(Labels labels) {
     if (const auto found = by_labels_.find(labels); found != by_labels_.end())
       return *found->second;
+    Labels shown;
+    for (std::size_t i = 0; i < kLabels; ++i) shown[i] = clean_text(labels[i], kLabelBytes);
     const std::size_t size = size_.load(std::memory_order_relaxed);
-    rows_[size] = std::make_unique<Entry>();
-    Entry& entry = *rows_[size];
-    for (std::size_t i = 0; i < kLabels; ++i) entry.labels[i] = clean_text(labels[i], kLabelBytes);
-    by_labels_.emplace(std::move(labels), &entry);
-    size_.store(size + 1, std::memory_order_release);
-    return entry;
+    std::size_t at = 0;
+    while (at < size && rows_[at]->labels != shown) ++at;
+    if (at == size) {
+      rows_[at] = std::make_unique<Entry>();
+      rows_[at]->labels = std::move(shown);
+      size_.store(size + 1, std::memory_order_release);
+    }
+    by_labels_.emplace(std::move(labels), rows_[at].get());
+    return *rows_[at];
   }
 
   std::mutex mutex_;  // guards by_labels_ and the growth of rows_; innermost

@@ -60,6 +60,8 @@ struct OperationCounts {
   Counter answered;
   SecondsHistogram queue;  ///< from arrival to its turn; not for what is answered on the spot
   SecondsHistogram work;   ///< from its turn to its answer; likewise
+  SecondsHistogram reply;  ///< from its answer to its bytes being with the kernel, or queued behind
+                           ///< what the peer has not read; likewise
 };
 
 /// By model and cache_salt.
@@ -74,6 +76,10 @@ struct L1Counts {
 struct LoadCounts {
   Counter chunks;
 };
+/// Of the copy threads, or of all GPUs.
+struct TransferCounts {
+  Counter submitted_stores, finished_stores, submitted_retrieves, finished_retrieves;
+};
 /// By device, worker and model.
 struct TransferRates {
   GigabytesHistogram store, load;
@@ -87,16 +93,14 @@ struct Metrics {
   static constexpr std::size_t kOperations = 128;  ///< by number of the operation; 0: unknown ones
 
   std::array<OperationCounts, kOperations> operations;
-  SecondsHistogram reply;  ///< from an answer to its bytes being with the kernel, or queued behind
-                           ///< what the peer has not read
   LabelTable<LookupCounts, 2, 64> lookups;
   LabelTable<L1Counts, 1, 64> l1;
   LabelTable<LoadCounts, 3, 64> loads;
   LabelTable<TransferRates, 3, 64> rates;
   LabelTable<ModelUsage, 1, 64> models;
-  Counter submitted_stores, finished_stores, submitted_retrieves, finished_retrieves;
+  TransferCounts cpu, cuda;
   Counter leases_expired, leases_freed_by_death;
-  Counter eviction_ticks, eviction_triggered, evicted_by_watermark_bytes;
+  Counter eviction_ticks, eviction_triggered;
 };
 
 [[nodiscard]] Metrics& metrics() noexcept;

@@ -13,7 +13,7 @@ import tempfile
 import threading
 import unittest
 
-from admin import PATIENCE, AdminCase, ServerCase
+from admin import PATIENCE, AdminCase, Server, ServerCase
 from kvclient import Engine, deepseek_v4, dense, tokens, unique
 from server import BINARY
 
@@ -54,6 +54,8 @@ def answering(bodies):
 
 
 class Commands(AdminCase):
+    flags = ("--eviction-policy", "IsolatedLRU")  # it keeps quotas
+
     def report(self, *args, program=lmcache):
         done = program(*args, "--url", self.server.http, "--format", "json")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
@@ -185,10 +187,26 @@ class Commands(AdminCase):
         engine.unregister()
         self.assertEqual(self.report("kvcache", "list")["metrics"], {"info": "Nothing is cached"})
 
+    def test_quota(self):
+        def quota(*args):
+            return self.report("quota", *args)["metrics"]
+
+        self.assertEqual(quota("list"), {"info": "No quotas configured"})
+        self.assertEqual(quota("set", "a b/c", "--limit-gb", "1.5"), {"cache_salt": "a b/c", "limit_gb": 1.5, "status": "ok"})
+        self.assertEqual(quota("set", "", "--limit-gb", "0.5"), {"cache_salt": "_default", "limit_gb": 0.5, "status": "ok"})
+        self.assertEqual(quota("get", "a b/c"), {"cache_salt": "a b/c", "limit_gb": 1.5, "current_usage_gb": 0, "exists": True})
+        self.assertEqual([(q["cache_salt"], q["limit_gb"]) for q in quota("list")["quotas"]], [("_default", 0.5), ("a b/c", 1.5)])
+        for salt in ("a b/c", ""):
+            self.assertEqual(quota("delete", salt)["status"], "removed")
+            self.assertEqual(quota("delete", salt)["status"], "not_found")
+        self.assertFalse(quota("get", "a b/c")["exists"])
+
     def test_quota_passes_the_servers_words_on(self):
-        url = ("--url", self.server.http)
-        for args in (("list",), ("get", "a"), ("set", "a b/c", "--limit-gb", "1"), ("delete", "a")):
-            self.assertIn("this server keeps no quotas yet", self.fails(1, "quota", *args, *url).stderr)
+        server = Server(["--l1-size-gb", "0.0625"])
+        self.addCleanup(server.discard)
+        refused = self.fails(1, "quota", "set", "a", "--limit-gb", "1", "--url", server.http)
+        self.assertIn("limits need --eviction-policy IsolatedLRU", refused.stderr)
+        self.assertEqual(server.stop(), 0)
 
     def test_doctor(self):
         ports = ("--port", str(self.server.port), "--http-port", self.server.http.rsplit(":", 1)[1])

@@ -65,6 +65,8 @@ def run(words, **options):
 
 
 class Documented(AdminCase):
+    flags = ("--eviction-policy", "IsolatedLRU")  # limits per cache_salt need it
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()

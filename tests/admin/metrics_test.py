@@ -88,6 +88,7 @@ class Metrics(AdminCase):
         for name in ("num_submitted_stores_total", "num_finished_stores_total", "num_submitted_retrieves_total",
                      "num_finished_retrieves_total"):
             self.assertEqual(grown(name, device="cpu"), 1, name)
+            self.assertEqual(page.value(name, device="cuda"), 0, name)
         for direction in ("store", "retrieve"):
             self.assertEqual(grown("copied_bytes_total", direction=direction), 3 * OBJECT)
         rate = {"device": "cpu", "engine_id": str(engine.instance), "model_name": engine.model}
@@ -103,18 +104,18 @@ class Metrics(AdminCase):
         self.assertEqual(page.value("l1_staging_bytes", **dram), 0)
         for operation, count in (("register_kv_cache", 1), ("store", 1), ("retrieve", 2), ("lookup", 1), ("end_session", 1)):
             self.assertEqual(grown("requests_total", operation=operation), count, operation)
-            for phase in ("queue", "work"):
-                self.assertEqual(grown(f"request_{phase}_seconds_count", operation=operation), count, operation)
+            for phase in ("queue", "work", "reply"):
+                self.assertEqual(grown(f"request_{phase}_seconds_count", operation=operation), count, (operation, phase))
         self.assertEqual(grown("request_failures_total", operation="retrieve", cause="not_leased"), 1)
         self.assertEqual((page.value("l1_objects"), page.value("l1_chunks"), page.value("l1_pinned_chunks")), (3, 3, 0))
-        self.assertGreater(page.value("reply_seconds_count"), 0)
+        self.assertEqual((page.value("leases"), page.value("l1_window_objects"), page.value("l1_page_locked_bytes")), (0, 0, 0))
         self.assertEqual(page.value("workers"), 1)
         self.assertEqual(page.value("connections"), 1)
         self.assertEqual(page.value("sessions"), 0)
         self.assertGreater(page.value("received_bytes_total"), 0)
         self.assertGreater(page.value("process_resident_memory_bytes"), 1 << 20)
         loops = [dict(labels)["loop"] for name, labels in page.samples if name == "loop_silence_seconds"]
-        for loop in ("I/O thread", "request thread", "copy thread", "HTTP thread", "admin thread", "housekeeping"):
+        for loop in ("I/O thread", "request thread", "copy thread", "HTTP thread", "admin thread", "housekeeping", "L1 pool"):
             self.assertTrue([name for name in loops if name.startswith(loop)], loop)
         resident = eventually(lambda: self.page().value("l1_model_bytes", model_name=engine.model, state="resident"),
                               "bytes are counted by model")
@@ -144,6 +145,7 @@ class Metrics(AdminCase):
         toks = tokens(512)
         self.assertTrue(engine.store(toks, unique("store")))
         self.assertEqual(engine.lookup(toks, unique("held")), 2)
+        self.assertEqual(self.published().value("leases"), 1)
         before = self.page().value("leases_freed_by_death_total")
         client.close()
         context.destroy(0)
@@ -159,6 +161,60 @@ class Metrics(AdminCase):
         rows = [labels for name, labels in page.samples if name == "lookups_requests_total"]
         self.assertLessEqual(len(rows), 65)
         self.assertGreater(page.value("lookups_requests_total", model_name="other", cache_salt="other"), 100)
+
+
+class Evictions(AdminCase):
+    """Small and with limits: who had to go, and why."""
+    flags = ("--eviction-policy", "IsolatedLRU", "--eviction-trigger-watermark", "0.75", "--eviction-ratio", "0.5")
+    l1_gb = str(32 * OBJECT / (1 << 30))
+
+    def value(self, name, **labels):
+        return Page(self.http()).value(name, **labels)
+
+    def evicted(self, reason):
+        return self.value("l1_evicted_bytes_total", policy="IsolatedLRU", reason=reason) / OBJECT
+
+    def test_by_reason_and_what_tenants_have(self):
+        engine = Engine(self.connect(), [dense()], 8192, salt="team").register()
+        self.assertTrue(engine.store(tokens(8 * 256), unique("store")))
+        client = self.http()
+        client.ask("PUT", "/quota/team", {"limit_gb": 4 * OBJECT / (1 << 30)})
+        client.ask("PUT", "/quota/idle", {"limit_gb": 1})
+        eventually(lambda: self.evicted("quota") == 4, "the limit took four")
+        eventually(lambda: self.value("l1_tenant_usage_bytes", cache_salt="team") == 4 * OBJECT, "its use is told")
+        self.assertEqual(self.value("l1_tenant_limit_bytes", cache_salt="team"), 4 * OBJECT)
+        self.assertEqual(self.value("l1_tenant_usage_bytes", cache_salt="idle"), 0)
+        client.ask("DELETE", "/quota/idle")
+        eventually(lambda: self.value("l1_tenant_limit_bytes", cache_salt="idle") is None, "it has no limit any more")
+        client.ask("DELETE", "/quota/team")
+        self.assertTrue(engine.store(tokens(32 * 256), unique("store")))
+        eventually(lambda: self.evicted("allocation") == 4, "the store took four")
+        eventually(lambda: self.evicted("watermark") == 20, "down to 12 of 32")
+        self.assertEqual((self.evicted("allocation"), self.evicted("quota")), (4, 4))
+        engine.unregister()
+
+
+class Windows(AdminCase):
+    """Of windowed groups what is kept and what went before its prefix."""
+    l1_gb = str(24 * OBJECT / (1 << 30))
+
+    def test_kept_and_lost(self):
+        full, windowed = dense(), dense(engine_group=1, window=256)
+        engine = Engine(self.connect(), [full, windowed], 4096).register()
+        toks = tokens(8 * 256)
+        self.assertTrue(engine.store(toks, unique("store")))
+        kept = eventually(lambda: Page(self.http()).value("l1_window_objects"), "windowed objects are counted")
+        self.assertEqual(kept, 8)
+        plain = Engine(self.connect(), [full], 4096).register()
+        self.assertTrue(plain.store(tokens(14 * 256), unique("store")))
+        page = eventually(lambda: (p := Page(self.http())).value("l1_window_objects_lost_total") and p, "some had to go")
+        self.assertEqual(page.value("l1_window_objects"), 8 - page.value("l1_window_objects_lost_total"))
+        self.assertEqual(page.value("lookup_window_lost_chunks_total"), 0)
+        lost = 7 - engine.hit(toks[:7 * 256])
+        self.assertGreater(lost, 0)
+        eventually(lambda: Page(self.http()).value("lookup_window_lost_chunks_total") == lost, "the lookup was cut short")
+        for one in (engine, plain):
+            one.unregister()
 
 
 class Disabled(unittest.TestCase):

@@ -58,11 +58,10 @@ class PublishedCli(AdminCase):
         self.assertEqual(engine.hit(toks), 0)
         engine.unregister()
 
-    def test_quota_says_that_there_are_none(self):
-        for args in (["list"], ["get", "a"], ["set", "a", "--limit-gb", "1"], ["delete", "a"]):
-            done = lmcache("quota", *args, "--url", self.server.http)
-            self.assertNotEqual(done.returncode, 0)
-            self.assertIn("this server keeps no quotas yet", done.stdout + done.stderr)
+    def test_a_quota_needs_the_policy_that_keeps_it(self):
+        done = lmcache("quota", "set", "a", "--limit-gb", "1", "--url", self.server.http)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("limits need --eviction-policy IsolatedLRU", done.stdout + done.stderr)
 
     def test_a_server_that_is_not_there(self):
         server = Server(["--l1-size-gb", "0.0625"])
@@ -71,6 +70,59 @@ class PublishedCli(AdminCase):
         server.discard()
         for args in (["ping", "kvcache"], ["describe", "kvcache"], ["kvcache", "clear"]):
             self.assertNotEqual(lmcache(*args, "--url", url).returncode, 0)
+
+
+class PublishedQuota(AdminCase):
+    flags = ("--eviction-policy", "IsolatedLRU")
+    chunk_gb = 2 * 2 * 256 * 2 * 64 * 2 / (1 << 30)  # of dense(): layers, K and V, tokens, heads, size, bfloat16
+
+    def quota(self, *args):
+        done = lmcache("quota", *args, "--url", self.server.http)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return done.stdout
+
+    def told(self, salt):
+        return self.http().get(f"/quota/{salt}").json
+
+    def stored(self, salt, chunks):
+        engine = Engine(self.connect(), [dense()], 256 * chunks, salt=salt).register()
+        toks = tokens(256 * chunks)
+        self.assertTrue(engine.store(toks, unique("store")))
+        return engine, toks
+
+    def test_set_get_list_delete(self):
+        self.assertRegex(self.quota("list"), "No quotas configured")
+        self.assertRegex(self.quota("set", "team-a", "--limit-gb", "0.0625"), r"Status: +ok")
+        self.assertEqual(self.told("team-a"), {"cache_salt": "team-a", "limit_gb": 0.0625, "current_usage_gb": 0, "exists": True})
+        self.assertRegex(self.quota("get", "team-a"), r"(?s)Limit \(GB\): +0.06.*Exists: +True")
+        self.assertRegex(self.quota("list"), r"(?s)Salt: team-a.*Limit \(GB\): +0.06")
+        self.assertRegex(self.quota("delete", "team-a"), r"Status: +removed")
+        self.assertRegex(self.quota("delete", "team-a"), r"Status: +not_found")
+        self.assertFalse(self.told("team-a")["exists"])
+
+    def test_a_lower_limit_takes_the_tenants_own_at_once(self):
+        own, toks = self.stored("noisy", 8)
+        other, others = self.stored("quiet", 8)
+        self.assertEqual(self.told("noisy")["current_usage_gb"], 8 * self.chunk_gb)
+        self.quota("set", "noisy", "--limit-gb", str(4 * self.chunk_gb))
+        self.assertEqual(self.told("noisy")["current_usage_gb"], 4 * self.chunk_gb)
+        self.assertEqual((own.hit(toks), other.hit(others)), (4, 8))
+        # What does not fit is not stored; what fits takes the place of its own.
+        self.assertFalse(own.store(tokens(5 * 256), unique("store")))
+        fitting = tokens(3 * 256)
+        self.assertTrue(own.store(fitting, unique("store")))
+        self.assertEqual((own.hit(fitting), own.hit(toks), other.hit(others)), (3, 1, 8))
+        self.http().ask("DELETE", "/quota/noisy")
+        self.assertTrue(own.store(tokens(5 * 256), unique("store")))
+        for engine in (own, other):
+            engine.unregister()
+
+    def test_the_empty_salt_is_called_default(self):
+        own, toks = self.stored("", 4)
+        self.quota("set", "_default", "--limit-gb", str(2 * self.chunk_gb))
+        self.assertEqual(own.hit(toks), 2)
+        self.http().ask("DELETE", "/quota/_default")
+        own.unregister()
 
 
 if __name__ == "__main__":

@@ -1,81 +1,109 @@
-"""Every field of /status against the truth after known traffic."""
+"""Every field of /status against the truth after known traffic.
 
+`truth` is the whole document, so a field that it does not know fails the test, as one that is missing or wrong does.
+"""
+
+import threading
 import unittest
 
 import zmq
-from admin import AdminCase, eventually
+from admin import AdminCase, Frozen, eventually
 from kvclient import Engine, connect, deepseek_v4, dense, tokens, unique
 
 OBJECT = 2 * 2 * 256 * 2 * 64 * 2  # bytes of a chunk of dense(): layers, K and V, tokens, heads, size, bfloat16
+TOTAL = 1 << 28  # bytes of L1
+FLAGS = ("--eviction-trigger-watermark", "0.7", "--eviction-ratio", "0.1", "--l1-write-ttl-seconds", "77",
+         "--worker-reap-timeout-seconds", "33")
 
 
-class Status(AdminCase):
-    flags = ("--eviction-trigger-watermark", "0.7", "--eviction-ratio", "0.1", "--l1-write-ttl-seconds", "77",
-             "--worker-reap-timeout-seconds", "33")
+def dense_worker(engine, world_size=1, layers=2, block=16, heads=2, size=64):
+    """What is told of a worker with one group of dense(...)."""
+    blocks = engine.views[0][1].shape[0]
+    return {"model_name": engine.model, "world_size": world_size, "kv_cache_layout": {
+        "num_layers": layers, "num_blocks": blocks, "cache_size_per_token": layers * 2 * heads * size * 2,
+        "kernel_groups": [{
+            "kernel_group_idx": 0, "engine_group_idx": 0, "object_group_idx": 0, "num_layers": layers,
+            "layer_indices": list(range(layers)), "tokens_per_block": block, "slots_per_block": block, "dtype": "torch.bfloat16",
+            "engine_kv_concrete_shape": f"{layers} x [{blocks}, 2, {block}, {heads}, {size}]", "is_mla": False,
+            "engine_kv_format": "NL_X_NB_TWO_BS_NH_HS", "engine_kv_shape": "NL x [NB, 2, BS, NH, HS]",
+            "attention_backend": "vLLM non-MLA flash infer", "window_tokens": -1, "row_bytes": heads * size * 2}]}}
+
+
+def truth(workers=(), resident=0, staged=0, leased=0, sessions=0, connections=0, accepted=0):
+    """The document of a server started with FLAGS on a machine without a GPU, which has such objects, and `workers` of dense()."""
+    objects = resident + staged
+    l1 = {"is_healthy": True, "total_object_count": objects, "write_locked_count": staged, "read_locked_count": leased,
+          "temporary_count": 0, "staging_object_count": staged, "staging_bytes": staged * OBJECT,
+          "memory_used_bytes": objects * OBJECT, "memory_total_bytes": TOTAL, "memory_configured_bytes": TOTAL,
+          "capacity_bytes_by_backend": {"dram": TOTAL}, "memory_usage_ratio": objects * OBJECT / TOTAL,
+          "write_ttl_seconds": 77, "read_ttl_seconds": 300}
+    eviction = {"is_healthy": True, "thread_alive": True, "eviction_policy": "LFU", "trigger_watermark": 0.7, "eviction_ratio": 0.1}
+    no_adapters = {"num_l2_adapters": 0, "num_active_adapters": 0, "num_draining_adapters": 0}
+    store = {"is_healthy": True, "thread_alive": True, "pending_keys_count": 0, "in_flight_task_count": 0, **no_adapters}
+    prefetch = {"is_healthy": True, "thread_alive": True, "max_in_flight": 0, "submission_queue_size": 0, "pending_queue_size": 0,
+                "in_flight_request_count": 0, "lookup_phase_count": 0, "load_phase_count": 0, "completed_results_count": 0,
+                **no_adapters}
+    return {
+        "is_healthy": True, "engine_type": "MPCacheServer", "chunk_size": 256, "hash_algorithm": "blake3",
+        "active_sessions": sessions, "active_prefetch_jobs": 0, "active_p2p_lookup_jobs": 0, "p2p_enabled": False,
+        "p2p_state": "unregistered", "p2p_peer_count": 0, "p2p_peers": [],
+        "storage_manager": {
+            "is_healthy": True, "l1_managers": {"_default": l1}, "store_controllers": {"_default": store},
+            "l1_eviction_controllers": {"_default": eviction}, "prefetch_controller": prefetch,
+            "l2_eviction_controller": {"is_healthy": True, "thread_alive": True, "adapters": []}, "l2_adapters": [],
+            "num_l2_adapters": 0, "l1_usage": [objects * OBJECT, TOTAL], "l1_capacity_bytes_by_backend": {"dram": TOTAL},
+            "l1_manager": l1, "store_controller": store, "l1_eviction_controller": eviction, "eviction_controller": eviction},
+        "worker_liveness": {"enabled": True, "reap_timeout_seconds": 33, "registration_grace_seconds": 3600,
+                            "tracked_instances": len(workers)},
+        "kv_events": {"enabled": False, "incarnation": 0, "log_depth": 0, "log_capacity": 0, "next_seq": 0, "lost_markers": 0,
+                      "unbound_stores": 0, "subscribers": 0},
+        "registered_gpu_ids": sorted(worker.instance for worker in workers),
+        "cache_context_meta": {str(worker.instance): dense_worker(worker) for worker in workers},
+        # Nothing is pinned and nobody waits for it.
+        "gpus": [],
+        "l1_pinning": {"total_bytes": TOTAL, "touched_bytes": 0, "pinned_bytes": 0, "ready_bytes": TOTAL, "failed_parts": 0,
+                       "seconds_left": 0, "error": ""},
+        "connections": {"open": connections, "paused": 0, "accepted": accepted, "refused": 0, "unsent_bytes": 0}}
+
+
+class StatusCase(AdminCase):
+    flags = FLAGS
+    maxDiff = None
 
     def status(self):
         answer = self.http().get("/status")
         self.assertEqual((answer.status, answer.headers["content-type"]), (200, "application/json"))
         return answer.json
 
-    def setUp(self):
-        self.assertEqual(self.http().post("/cache/clear", {"force": True}).status, 200)
 
-    def test_of_an_idle_server(self):
-        eventually(lambda: self.status()["active_sessions"] == 0, "no session is left")
-        eventually(lambda: self.status()["registered_gpu_ids"] == [], "no worker is left")
-        status = self.status()
-        storage = status.pop("storage_manager")
-        connections = status.pop("connections")
-        # Where there is no GPU nothing is pinned and none is in use.
-        self.assertEqual(status.pop("gpus"), [])
-        self.assertEqual(status.pop("l1_pinning"), {"total_bytes": 1 << 28, "touched_bytes": 0, "pinned_bytes": 0, "failed_parts": 0,
-                                                    "seconds_left": 0, "error": ""})
-        self.assertEqual(status, {
-            "is_healthy": True, "engine_type": "MPCacheServer", "chunk_size": 256, "hash_algorithm": "blake3",
-            "active_sessions": 0, "active_prefetch_jobs": 0, "active_p2p_lookup_jobs": 0, "p2p_enabled": False,
-            "p2p_state": "unregistered", "p2p_peer_count": 0, "p2p_peers": [],
-            "worker_liveness": {"enabled": True, "reap_timeout_seconds": 33, "registration_grace_seconds": 3600,
-                                "tracked_instances": 0},
-            "kv_events": {"enabled": False, "incarnation": 0, "log_depth": 0, "log_capacity": 0, "next_seq": 0,
-                          "lost_markers": 0, "unbound_stores": 0, "subscribers": 0},
-            "registered_gpu_ids": [], "cache_context_meta": {}})
-        self.assertEqual((connections["open"], connections["refused"], connections["unsent_bytes"]), (0, 0, 0))
-        total = 1 << 28
-        l1 = {"is_healthy": True, "total_object_count": 0, "write_locked_count": 0, "read_locked_count": 0,
-              "temporary_count": 0, "staging_object_count": 0, "staging_bytes": 0, "memory_used_bytes": 0,
-              "memory_total_bytes": total, "memory_configured_bytes": total, "capacity_bytes_by_backend": {"dram": total},
-              "memory_usage_ratio": 0, "write_ttl_seconds": 77, "read_ttl_seconds": 300}
-        eviction = {"is_healthy": True, "thread_alive": True, "eviction_policy": "LFU", "trigger_watermark": 0.7,
-                    "eviction_ratio": 0.1}
-        self.assertEqual(storage["l1_managers"], {"_default": l1})
-        self.assertEqual(storage["l1_manager"], l1)
-        self.assertEqual(storage["l1_eviction_controllers"], {"_default": eviction})
-        self.assertEqual(storage["l1_eviction_controller"], eviction)
-        self.assertEqual(storage["l1_usage"], [0, total])
-        self.assertEqual(storage["l1_capacity_bytes_by_backend"], {"dram": total})
-        self.assertEqual((storage["l2_adapters"], storage["num_l2_adapters"]), ([], 0))
+class EveryField(StatusCase):
+    """On a server of its own, so that everything that has ever happened to it is known."""
 
-    def l1(self):
-        return self.status()["storage_manager"]["l1_manager"]
-
-    def test_objects_bytes_and_locks(self):
-        client = self.connect()
-        engine = Engine(client, [dense()], 2048).register()
-        toks = tokens(1024)
+    def test_after_known_traffic(self):
+        self.assertEqual(self.status(), truth())
+        engine = Engine(self.connect(), [dense()], 4096).register()
+        there = {"connections": 1, "accepted": 1}
+        self.assertEqual(self.status(), truth([engine], **there))
+        toks, more = tokens(1024), tokens(512)
         self.assertTrue(engine.store(toks, unique("store")))
-        l1 = self.l1()
-        self.assertEqual((l1["total_object_count"], l1["memory_used_bytes"], l1["read_locked_count"]), (4, 4 * OBJECT, 0))
-        self.assertEqual(l1["memory_usage_ratio"], 4 * OBJECT / l1["memory_total_bytes"])
+        self.assertEqual(self.status(), truth([engine], resident=4, **there))
         rid = unique("lookup")
         self.assertEqual(engine.lookup(toks[:768], rid), 3)
-        self.assertEqual(self.l1()["read_locked_count"], 3)
-        self.assertEqual(self.status()["active_sessions"], 1)
+        self.assertEqual(self.status(), truth([engine], resident=4, leased=3, sessions=1, **there))
         engine.end(rid)
-        self.assertEqual(self.l1()["read_locked_count"], 0)
-        self.assertEqual(self.status()["active_sessions"], 0)
+        with Frozen(self.server.process, "lmcache-copy"):
+            storing = threading.Thread(target=engine.store, args=(more, unique("store")))
+            storing.start()
+            staging = eventually(lambda: (s := self.status()["storage_manager"])["l1_manager"]["staging_object_count"] and s,
+                                 "the store waits for the copy thread")
+        self.assertEqual(staging, truth(resident=4, staged=2)["storage_manager"])
+        storing.join()
+        self.assertEqual(self.status(), truth([engine], resident=6, **there))
         engine.unregister()
+        self.assertEqual(self.status(), truth(resident=6, **there))
 
+
+class Status(StatusCase):
     def test_workers_and_their_layouts(self):
         client = self.connect()
         flash = Engine(client, deepseek_v4(), 1024).register()
@@ -87,15 +115,7 @@ class Status(AdminCase):
         self.assertEqual(status["connections"]["open"], 1)
         meta = status["cache_context_meta"]
         self.assertEqual(set(meta), {str(flash.instance), str(plain.instance)})
-        self.assertEqual(meta[str(plain.instance)], {
-            "model_name": plain.model, "world_size": 2, "kv_cache_layout": {
-                "num_layers": 3, "num_blocks": 1024 // 32 + 2, "cache_size_per_token": 3 * 2 * 4 * 128 * 2,
-                "kernel_groups": [{
-                    "kernel_group_idx": 0, "engine_group_idx": 0, "object_group_idx": 0, "num_layers": 3,
-                    "layer_indices": [0, 1, 2], "tokens_per_block": 32, "slots_per_block": 32, "dtype": "torch.bfloat16",
-                    "engine_kv_concrete_shape": "3 x [34, 2, 32, 4, 128]", "is_mla": False,
-                    "engine_kv_format": "NL_X_NB_TWO_BS_NH_HS", "engine_kv_shape": "NL x [NB, 2, BS, NH, HS]",
-                    "attention_backend": "vLLM non-MLA flash infer", "window_tokens": -1, "row_bytes": 4 * 128 * 2}]}})
+        self.assertEqual(meta[str(plain.instance)], dense_worker(plain, 2, layers=3, block=32, heads=4, size=128))
         layout = meta[str(flash.instance)]["kv_cache_layout"]
         self.assertEqual(layout["num_layers"], sum(g.layers for g in flash.groups))
         self.assertEqual(layout["num_blocks"], flash.views[0][1].shape[0])

@@ -41,7 +41,7 @@ class Replies {
 struct Reply final : net::ReplySlot::Target {
   Reply(Replies& all, wire::Bytes id, bool is_control)
       : replies(all), uid(std::move(id)), control(is_control) {}
-  void deliver(std::vector<wire::Bytes> frames) override {
+  void deliver(std::vector<wire::Bytes> frames, obs::SecondsHistogram*) override {
     require(++delivered == 1 && !control);
     require(frames.size() == 2 || frames.size() == 3);
     require(frames[0] == uid);

@@ -226,7 +226,10 @@ TEST_F(GpuDevice, ManyBatchesAndBothWaysOfCopyingAreByteExact) {
     expect_pages(engine, worker, world);
   }
   ASSERT_EQ(devices_->status().size(), 1u);
-  EXPECT_GT(devices_->status()[0].direct_transfers, 0u);
+  const auto status = devices_->status()[0];
+  EXPECT_GT(status.direct_transfers, 0u);
+  EXPECT_GT(status.store_busy_seconds, 0);
+  EXPECT_GT(status.retrieve_busy_seconds, 0);
 }
 
 TEST_F(GpuDevice, PagesAreReadForDiagnostics) {

@@ -98,7 +98,7 @@ class Harness {
   struct Reply final : net::ReplySlot::Target {
     std::promise<Frames> promise;
     std::atomic<int> delivered{0};
-    void deliver(Frames frames) override {
+    void deliver(Frames frames, obs::SecondsHistogram*) override {
       if (delivered++ == 0) promise.set_value(std::move(frames));
     }
     void abandon(std::size_t) noexcept override {}

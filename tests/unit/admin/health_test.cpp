@@ -19,5 +19,20 @@ TEST(Health, LoopsThatHaveBeenSilentForTooLongAreNamed) {
   EXPECT_EQ(*reason, "not come round for 40 s: copy thread 0, housekeeping");
 }
 
+TEST(Readiness, AsMuchOfL1AsIsAskedForMustBePinned) {
+  gpu::PinnedPoolStatus pool;
+  pool.total_bytes = 1000;
+  pool.ready_bytes = 99;
+  EXPECT_EQ(unreadiness(pool, 0.1),
+            "L1 is touched and pinned to 9%, less than the 10% of --ready-pinned-ratio");
+  pool.ready_bytes = 100;
+  EXPECT_FALSE(unreadiness(pool, 0.1));
+  pool.ready_bytes = 0;
+  EXPECT_FALSE(unreadiness(pool, 0));
+  pool.ready_bytes = 1000;
+  EXPECT_FALSE(unreadiness(pool, 1));
+  EXPECT_FALSE(unreadiness({}, 1));
+}
+
 }  // namespace
 }  // namespace lmcache::admin

@@ -1,34 +1,12 @@
-// The /quota routes over a table of their own; the answers are the reference's, byte for byte.
+// The /quota routes over a cache; the answers are the reference's, byte for byte.
 #include "admin/routes.hpp"
+
+#include "unit/cache/cache_fixture.hpp"
 
 #include <gtest/gtest.h>
 
-#include <map>
-
 namespace lmcache::admin {
 namespace {
-
-class Table final : public Quotas {
- public:
-  Status set(const std::string& salt, std::uint64_t limit_bytes) override {
-    if (salt == "full") return Error{Cause::kNoMemory, "more than L1 has"};
-    limits[salt] = limit_bytes;
-    return {};
-  }
-  std::optional<Row> get(const std::string& salt) const override {
-    const auto found = limits.find(salt);
-    if (found == limits.end()) return std::nullopt;
-    return Row{salt, found->second, used_bytes(salt)};
-  }
-  std::uint64_t used_bytes(const std::string&) const override { return 1u << 29; }
-  bool remove(const std::string& salt) override { return limits.erase(salt) > 0; }
-  std::vector<Row> all() const override {
-    std::vector<Row> rows;
-    for (const auto& [salt, limit] : limits) rows.push_back({salt, limit, used_bytes(salt)});
-    return rows;
-  }
-  std::map<std::string, std::uint64_t> limits;
-};
 
 struct Answer {
   unsigned status;
@@ -39,25 +17,30 @@ struct Answer {
   }
 };
 
+/// Of 4 MiB, of which a store under way of tenantB's has half: 1/512 GiB.
 class QuotaRoutes : public testing::Test {
  protected:
-  QuotaRoutes() { add_quota_routes(router_, &table_); }
+  explicit QuotaRoutes(const char* policy = "IsolatedLRU")
+      : cache_(pool_.memory(), CacheOptions{.policy = policy}) {
+    add_quota_routes(router_, cache_);
+    test::Side side = test::with_layout(test::layout_of(1, {-1}, 2 << 20));
+    side.keyspace.salt = "tenantB";
+    store_ = test::reserve(cache_, side, test::chain_of(1, 1)).value();
+  }
 
-  static Answer ask_of(const Router& router, Verb verb, const std::string& path,
-                       std::string body = {}) {
+  Answer ask(Verb verb, const std::string& path, std::string body = {}) {
     Request request;
     request.verb = verb;
     request.path = path;
     request.body = std::move(body);
-    const auto found = router.find(request);
+    const auto found = router_.find(request);
     const Response response = std::get<const Route*>(found)->handler(request);
     return {response.status, response.body};
   }
-  Answer ask(Verb verb, const std::string& path, std::string body = {}) {
-    return ask_of(router_, verb, path, std::move(body));
-  }
 
-  Table table_;
+  test::Pool pool_{1024};
+  Cache cache_;
+  StoreTicket store_;
   Router router_;
 };
 
@@ -66,25 +49,30 @@ TEST_F(QuotaRoutes, SetGetListDelete) {
             (Answer{200, R"({"cache_salt":"tenantB","limit_gb":1.5,"status":"ok"})"}));
   EXPECT_EQ(
       ask(Verb::get, "/quota/tenantB"),
-      (Answer{200,
-              R"({"cache_salt":"tenantB","limit_gb":1.5,"current_usage_gb":0.5,"exists":true})"}));
-  EXPECT_EQ(ask(Verb::get, "/quota"),
-            (Answer{200, R"({"users":{"tenantB":{"limit_gb":1.5,"current_usage_gb":0.5}}})"}));
+      (Answer{
+          200,
+          R"({"cache_salt":"tenantB","limit_gb":1.5,"current_usage_gb":0.001953125,"exists":true})"}));
+  EXPECT_EQ(
+      ask(Verb::get, "/quota"),
+      (Answer{200, R"({"users":{"tenantB":{"limit_gb":1.5,"current_usage_gb":0.001953125}}})"}));
   EXPECT_EQ(ask(Verb::delete_, "/quota/tenantB"),
             (Answer{200, R"({"cache_salt":"tenantB","status":"removed"})"}));
   EXPECT_EQ(ask(Verb::delete_, "/quota/tenantB"),
             (Answer{200, R"({"cache_salt":"tenantB","status":"not_found"})"}));
   EXPECT_EQ(
       ask(Verb::get, "/quota/tenantB"),
-      (Answer{200,
-              R"({"cache_salt":"tenantB","limit_gb":0.0,"current_usage_gb":0.5,"exists":false})"}));
+      (Answer{
+          200,
+          R"({"cache_salt":"tenantB","limit_gb":0.0,"current_usage_gb":0.001953125,"exists":false})"}));
 }
 
 TEST_F(QuotaRoutes, TheEmptySaltIsCalledDefault) {
   EXPECT_EQ(ask(Verb::put, "/quota/_default", R"({"limit_gb":2})").status, 200u);
-  EXPECT_EQ(table_.limits.at(""), std::uint64_t{2} << 30);
+  EXPECT_EQ(cache_.tenant("").quota.max_bytes, std::uint64_t{2} << 30);
+  EXPECT_EQ(ask(Verb::put, "/quota/A", R"({"limit_gb":0})").status, 200u);
   EXPECT_EQ(ask(Verb::get, "/quota").body,
-            R"({"users":{"_default":{"limit_gb":2.0,"current_usage_gb":0.5}}})");
+            R"({"users":{"_default":{"limit_gb":2.0,"current_usage_gb":0.0},)"
+            R"("A":{"limit_gb":0.0,"current_usage_gb":0.0}}})");
 }
 
 TEST_F(QuotaRoutes, WhatIsNoLimitIsRefused) {
@@ -98,16 +86,24 @@ TEST_F(QuotaRoutes, WhatIsNoLimitIsRefused) {
   for (const auto& [body, text] : cases)
     EXPECT_EQ(ask(Verb::put, "/quota/a", body),
               (Answer{400, "{\"error\":\"" + std::string(text) + "\"}"}));
-  EXPECT_EQ(ask(Verb::put, "/quota/full", R"({"limit_gb":1})"),
-            (Answer{400, R"({"error":"more than L1 has"})"}));
-  EXPECT_TRUE(table_.limits.empty());
+  EXPECT_TRUE(cache_.limited_tenants().empty());
 }
 
-TEST_F(QuotaRoutes, AServerWithoutQuotasSaysSo) {
-  Router without;
-  add_quota_routes(without, nullptr);
-  EXPECT_EQ(ask_of(without, Verb::get, "/quota").status, 503u);
-  EXPECT_EQ(ask_of(without, Verb::put, "/quota/a", R"({"limit_gb":1})").status, 503u);
+class QuotaRoutesOfLru : public QuotaRoutes {
+ protected:
+  QuotaRoutesOfLru() : QuotaRoutes("LRU") {}
+};
+
+TEST_F(QuotaRoutesOfLru, APolicyThatKeepsNoLimitsSaysSoAndStillTellsTheUse) {
+  const Answer refused = ask(Verb::put, "/quota/a", R"({"limit_gb":1})");
+  EXPECT_EQ(refused.status, 409u);
+  EXPECT_NE(refused.body.find("limits need --eviction-policy IsolatedLRU"), std::string::npos);
+  EXPECT_EQ(ask(Verb::get, "/quota"), (Answer{200, R"({"users":{}})"}));
+  EXPECT_EQ(
+      ask(Verb::get, "/quota/tenantB").body,
+      R"({"cache_salt":"tenantB","limit_gb":0.0,"current_usage_gb":0.001953125,"exists":false})");
+  EXPECT_EQ(ask(Verb::delete_, "/quota/a"),
+            (Answer{200, R"({"cache_salt":"a","status":"not_found"})"}));
 }
 
 }  // namespace

@@ -102,6 +102,8 @@ TEST(ServerFlags, EachLandsInItsMember) {
                                      "a:0.5:1,with:colon:0:,:0.25:2.5",
                                      "--window-checkpoint-chunks",
                                      "8",
+                                     "--ready-pinned-ratio",
+                                     "0.75",
                                      "--eviction-trigger-watermark",
                                      "0.5",
                                      "--eviction-ratio",
@@ -159,6 +161,7 @@ TEST(ServerFlags, EachLandsInItsMember) {
       (std::map<std::string, TenantQuota>{
           {"a", {gib / 2, gib}}, {"with:colon", {0, UINT64_MAX}}, {"", {gib / 4, 5 * gib / 2}}}));
   EXPECT_EQ(config.window_checkpoint_chunks, 8u);
+  EXPECT_EQ(config.ready_pinned_ratio, 0.75);
   EXPECT_EQ(config.eviction_trigger_watermark, 0.5);
   EXPECT_EQ(config.eviction_ratio, 0.0);
   EXPECT_EQ(config.max_connections, 9u);

@@ -60,6 +60,16 @@ TEST_F(ChunkTableTest, LeastRecentlyUsedGoesFirst) {
   EXPECT_THAT(evict_all(3), ElementsAre(0, 2, 1));
 }
 
+TEST_F(ChunkTableTest, AProbeNoticesMemoryThatNobodyHas) {
+  add(0);
+  EXPECT_TRUE(table_.probe());
+  auto& allocator = const_cast<pool::Allocator&>(table_.allocator());
+  const auto lost = allocator.allocate(kUnit);
+  EXPECT_FALSE(table_.probe());
+  allocator.free(lost.value(), kUnit);
+  EXPECT_TRUE(table_.probe());
+}
+
 TEST_F(ChunkTableTest, ASequenceGoesFromItsEnd) {
   const ChunkId a = add(0);
   const ChunkId b = add(1, a);

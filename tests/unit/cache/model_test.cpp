@@ -551,7 +551,7 @@ class WindowedModel {
     }
     const CacheStats stats = cache_.stats();
     ASSERT_EQ(stats.used_bytes, stats.objects * kUnit + stats.reserved_bytes);
-    ASSERT_EQ(cache_.tenant_bytes(""), stats.used_bytes);
+    ASSERT_EQ(cache_.tenant("").used_bytes, stats.used_bytes);
   }
 
   void finish() {

@@ -3,7 +3,9 @@
 
 #include <gmock/gmock.h>
 
+#include <atomic>
 #include <random>
+#include <thread>
 
 #include "unit/cache/cache_fixture.hpp"
 
@@ -21,7 +23,7 @@ Side tenant(const std::string& salt) {
 class Isolated : public testing::Test {
  protected:
   std::uint64_t units_of(const std::string& salt) const {
-    return cache_->tenant_bytes(salt) / kUnit;
+    return cache_->tenant(salt).used_bytes / kUnit;
   }
   void make(std::map<std::string, TenantQuota> quotas) {
     cache_ = std::make_unique<Cache>(
@@ -121,6 +123,129 @@ TEST_F(Isolated, QuotasOfATenantThatLeftAreRemembered) {
   EXPECT_FALSE(store(*cache_, a_, chain_of(1, 6)));
 }
 
+TEST_F(Isolated, ALowerLimitEvictsTheTenantsOwnAtOnce) {
+  make({});
+  ASSERT_TRUE(store(*cache_, b_, chain_of(1, 10)));
+  ASSERT_TRUE(store(*cache_, a_, chain_of(2, 8)));
+  ASSERT_TRUE(store(*cache_, a_, chain_of(3, 8)));
+  ASSERT_TRUE(cache_->set_limit("a", 10 * kUnit));
+  EXPECT_EQ(units_of("a"), 10u);
+  EXPECT_EQ(hit(*cache_, a_, chain_of(3, 8)), 8u);
+  EXPECT_EQ(hit(*cache_, a_, chain_of(2, 8)), 2u);
+  EXPECT_EQ(hit(*cache_, b_, chain_of(1, 10)), 10u);
+  const auto evicted = cache_->stats().evicted_bytes_for;
+  EXPECT_EQ(evicted[static_cast<std::size_t>(EvictionReason::kQuota)], 6 * kUnit);
+  EXPECT_EQ(cache_->stats().evicted_bytes, 6 * kUnit);
+}
+
+TEST_F(Isolated, WhatIsLeasedGoesWithTheNextStoreAfterItsLease) {
+  make({});
+  ASSERT_TRUE(store(*cache_, a_, chain_of(1, 8)));
+  {
+    const Lease lease = lookup(*cache_, a_, chain_of(1, 8));
+    ASSERT_TRUE(cache_->set_limit("a", 4 * kUnit));
+    EXPECT_EQ(units_of("a"), 8u);
+    const auto refused = reserve(*cache_, a_, chain_of(2, 1));
+    ASSERT_FALSE(refused);
+    EXPECT_THAT(refused.error().text,
+                HasSubstr("its cache_salt may have 16384 bytes, and 32768 are leased"));
+  }
+  EXPECT_EQ(units_of("a"), 8u);
+  ASSERT_TRUE(store(*cache_, a_, chain_of(2, 1)));
+  EXPECT_EQ(units_of("a"), 4u);
+}
+
+TEST_F(Isolated, ALimitOfNothingIsALimit) {
+  make({});
+  ASSERT_TRUE(store(*cache_, a_, chain_of(1, 8)));
+  ASSERT_TRUE(cache_->set_limit("a", 0));
+  EXPECT_EQ(units_of("a"), 0u);
+  EXPECT_FALSE(store(*cache_, a_, chain_of(1, 1)));
+  EXPECT_TRUE(cache_->tenant("a").quota.is_limited());
+  EXPECT_TRUE(cache_->remove_limit("a"));
+  EXPECT_FALSE(cache_->remove_limit("a"));
+  EXPECT_FALSE(cache_->tenant("a").quota.is_limited());
+  EXPECT_TRUE(store(*cache_, a_, chain_of(1, 40)));
+}
+
+TEST_F(Isolated, AGuaranteeStaysWithinTheLimitAndOutlivesIt) {
+  make({{"a", {15 * kUnit, UINT64_MAX}}});
+  ASSERT_TRUE(store(*cache_, a_, chain_of(1, 15)));
+  ASSERT_TRUE(cache_->set_limit("a", 5 * kUnit));
+  EXPECT_EQ(units_of("a"), 5u);
+  // Its guarantee is its limit now: others may have the rest, and not more.
+  ASSERT_TRUE(store(*cache_, b_, chain_of(2, 35)));
+  EXPECT_FALSE(store(*cache_, b_, chain_of(3, 36)));
+  EXPECT_EQ(units_of("a"), 5u);
+  ASSERT_TRUE(cache_->remove_limit("a"));
+  EXPECT_EQ(cache_->tenant("a").quota.min_bytes, 15 * kUnit);
+  ASSERT_TRUE(store(*cache_, a_, chain_of(4, 15)));
+  EXPECT_FALSE(store(*cache_, b_, chain_of(5, 26)));
+  EXPECT_GE(units_of("a"), 15u);
+}
+
+TEST_F(Isolated, LimitsAreListedAndBounded) {
+  make({{"guaranteed", {kUnit, UINT64_MAX}}, {"a", {0, 9 * kUnit}}});
+  ASSERT_TRUE(store(*cache_, a_, chain_of(1, 3)));
+  ASSERT_TRUE(store(*cache_, b_, chain_of(1, 3)));
+  auto limited = cache_->limited_tenants();
+  ASSERT_EQ(limited.size(), 1u);
+  EXPECT_EQ(limited[0].salt, "a");
+  EXPECT_EQ(limited[0].quota.max_bytes, 9 * kUnit);
+  EXPECT_EQ(limited[0].used_bytes, 3 * kUnit);
+  for (std::size_t i = 1; i < Cache::kLimitsMax; ++i)
+    ASSERT_TRUE(cache_->set_limit("salt " + std::to_string(i), kUnit));
+  EXPECT_EQ(cache_->set_limit("b", kUnit).error().cause, Cause::kNoMemory);
+  EXPECT_TRUE(cache_->set_limit("a", 2 * kUnit)) << "who has one may have another";
+  EXPECT_TRUE(cache_->remove_limit("salt 7"));
+  EXPECT_TRUE(cache_->set_limit("b", kUnit));
+  EXPECT_EQ(cache_->limited_tenants().size(), Cache::kLimitsMax);
+}
+
+TEST_F(Isolated, LimitsMayChangeWhileOthersStore) {
+  make({});
+  std::atomic<bool> done{false};
+  std::thread setter([&] {
+    for (std::uint64_t i = 0; !done; ++i) {
+      if (i % 3 == 2) {
+        cache_->remove_limit("a");
+      } else {
+        EXPECT_TRUE(cache_->set_limit("a", i % 20 * kUnit));
+      }
+    }
+  });
+  for (std::uint64_t i = 0; i < 20'000; ++i) {
+    static_cast<void>(store(*cache_, a_, chain_of(i % 7, 1 + i % 9)));
+    static_cast<void>(store(*cache_, b_, chain_of(i % 7, 1 + i % 9)));
+  }
+  done = true;
+  setter.join();
+  ASSERT_TRUE(cache_->set_limit("a", 3 * kUnit));
+  EXPECT_LE(units_of("a"), 3u);
+  EXPECT_EQ(units_of("a") + units_of("b"), cache_->stats().used_bytes / kUnit);
+}
+
+TEST(Tenants, OnlyAPolicyThatKeepsThemApartTakesLimits) {
+  const Pool pool(10);
+  Cache cache(pool.memory(), {});
+  const Status refused = cache.set_limit("x", kUnit);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().cause, Cause::kNotServed);
+  EXPECT_THAT(refused.error().text, HasSubstr("--eviction-policy IsolatedLRU"));
+  EXPECT_FALSE(cache.remove_limit("x"));
+  EXPECT_TRUE(cache.limited_tenants().empty());
+}
+
+TEST(Tenants, AHealthyPoolPassesItsProbeEmptyAndFull) {
+  const Pool pool(10);
+  Cache cache(pool.memory(), {});
+  EXPECT_TRUE(cache.probe());
+  ASSERT_TRUE(store(cache, tenant("x"), chain_of(1, 10)));
+  EXPECT_EQ(cache.stats().free_bytes, 0u);
+  EXPECT_TRUE(cache.probe());
+  EXPECT_EQ(cache.stats().used_bytes, 10 * kUnit);
+}
+
 /// Random stores, leases and clears of three tenants with quotas: nobody is above its maximum, a
 /// guarantee once filled is never taken by others, the sums are what the pool says.
 TEST_F(Isolated, RandomHistoriesKeepEveryQuota) {
@@ -143,6 +268,10 @@ TEST_F(Isolated, RandomHistoriesKeepEveryQuota) {
           continue;
         }
         break;
+      case 2:
+        ASSERT_TRUE(cache_->set_limit("c", random() % 30 * kUnit));
+        ASSERT_TRUE(cache_->probe());
+        break;
       default:
         static_cast<void>(store(*cache_, side, chain));
         if (side.keyspace.salt != "a") {
@@ -160,8 +289,8 @@ TEST(Tenants, WithoutIsolationUsageIsCountedAllTheSame) {
   Cache cache(pool.memory(), {});
   ASSERT_TRUE(store(cache, tenant("x"), chain_of(1, 4)));
   ASSERT_TRUE(store(cache, tenant("y"), chain_of(1, 8)));
-  EXPECT_EQ(cache.tenant_bytes("x"), 2 * kUnit);
-  EXPECT_EQ(cache.tenant_bytes("y"), 8 * kUnit);
+  EXPECT_EQ(cache.tenant("x").used_bytes, 2 * kUnit);
+  EXPECT_EQ(cache.tenant("y").used_bytes, 8 * kUnit);
 }
 
 }  // namespace

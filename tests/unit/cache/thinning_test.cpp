@@ -91,6 +91,9 @@ TEST_F(ThinningTest, WindowsGoBeforeAnyPrefixAndTheirEvictionIsCounted) {
   EXPECT_EQ(stats.thinned_bytes, 20 * kUnit);
   EXPECT_EQ(stats.evicted_objects, 5u);
   EXPECT_EQ(stats.evicted_bytes, 20 * kUnit);
+  EXPECT_EQ(stats.evicted_bytes_for[static_cast<std::size_t>(EvictionReason::kAllocation)],
+            20 * kUnit);
+  EXPECT_EQ(stats.window_objects, 3u);
   EXPECT_EQ(stats.chunks, 28u);
   EXPECT_EQ(stats.objects, 8u + 3 + 20);
 }

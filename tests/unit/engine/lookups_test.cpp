@@ -179,8 +179,10 @@ TEST_F(LookupsTest, LeasesLapseByLastUse) {
   now += seconds(250);
   EXPECT_EQ(lookups.collect(1, "r", now), 4u);  // use renews
   EXPECT_EQ(lookups.expire(now - seconds(249), now - seconds(600)), 0u);
+  EXPECT_EQ(lookups.leases(), 1u);
   now += seconds(301);
   EXPECT_EQ(lookups.expire(now - seconds(300), now - seconds(600)), 1u);
+  EXPECT_EQ(lookups.leases(), 0u);
   EXPECT_EQ(pinned(), 0u);
   EXPECT_FALSE(read(1, 20, "r", chain, 0, 4));
   EXPECT_EQ(lookups.size(), 1u);
@@ -202,6 +204,21 @@ TEST_F(LookupsTest, BytesOfOneConnectionAreBounded) {
   EXPECT_EQ(lookups.collect(2, "of another", now), 4u);
   lookups.close(1);
   EXPECT_EQ(lookups.size(), 1u);
+}
+
+TEST_F(LookupsTest, ALeaseThatWasUsedUpIsHeldNoMoreAndDoesNotLapse) {
+  look_up(1, "r", chain);
+  const auto read_by_all_ranks = [&](std::uint32_t first, std::uint32_t last) {
+    for (std::uint32_t rank = 0; rank < keyspace.world_size; ++rank)
+      EXPECT_TRUE(read(1, 20 + rank, "r", chain, first, last, rank));
+  };
+  read_by_all_ranks(0, 3);
+  EXPECT_EQ(lookups.leases(), 1u);
+  read_by_all_ranks(3, 4);
+  EXPECT_EQ(lookups.leases(), 0u);
+  EXPECT_EQ(lookups.size(), 1u);
+  now += std::chrono::hours(1);
+  EXPECT_EQ(lookups.expire(now, now - std::chrono::hours(2)), 0u);
 }
 
 TEST_F(LookupsTest, RecordsOfOneConnectionAreBounded) {

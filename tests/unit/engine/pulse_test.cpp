@@ -3,6 +3,7 @@
 #include "copy/cpu_copier.hpp"
 #include "engine/request_threads.hpp"
 #include "net/io_thread.hpp"
+#include "support/harness.hpp"
 
 #include <gtest/gtest.h>
 #include <boost/asio/post.hpp>
@@ -48,6 +49,18 @@ TEST(Pulses, ACopyThreadThatHangsFallsSilentAndRecovers) {
   while (silence("copy thread 0") < kHangs) std::this_thread::yield();
   go_on.set_value();
   while (silence("copy thread 0") >= kHangs) std::this_thread::yield();
+}
+
+TEST(Pulses, L1IsAliveAsLongAsHousekeepingFindsItWell) {
+  test::Harness harness;
+  std::promise<void> go_on;
+  const auto released = go_on.get_future().share();
+  for (int i = 0; i < 64; ++i)  // more than there are request threads
+    boost::asio::post(harness.engine().threads(), [released] { released.wait(); });
+  while (silence("L1 pool") < kHangs) std::this_thread::yield();
+  harness.engine().maintain(engine::Clock::now());  // nobody else runs it now
+  EXPECT_LT(silence("L1 pool"), kHangs);
+  go_on.set_value();
 }
 
 TEST(Pulses, AnIoThreadThatHangsFallsSilentAndRecovers) {

@@ -1,8 +1,12 @@
 // The pool with a driver that only takes notes.
 #include "gpu/pinned_pool.hpp"
 
+#include "obs/pulse.hpp"
+
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <future>
 #include <map>
 #include <mutex>
 #include <thread>
@@ -68,6 +72,7 @@ TEST(PinnedPool, TouchesWithoutADriver) {
   pool.touch(true);
   EXPECT_EQ(pool.status().touched_bytes, memory.size());
   EXPECT_EQ(pool.status().pinned_bytes, 0u);
+  EXPECT_EQ(pool.status().ready_bytes, memory.size());
 }
 
 TEST(PinnedPool, APartThatFailsIsCountedAndTheRestGoesOn) {
@@ -78,9 +83,54 @@ TEST(PinnedPool, APartThatFailsIsCountedAndTheRestGoesOn) {
   pool.pin(fake.driver());
   const auto status = wait_until(pool, 2 * kPart);
   EXPECT_EQ(status.failed_parts, 1u);
+  EXPECT_EQ(status.ready_bytes, memory.size()) << "nothing is to come for the part that failed";
   EXPECT_EQ(status.error, "no more");
   EXPECT_FALSE(pool.pinned(memory.data() + kPart));
   EXPECT_TRUE(pool.pinned(memory.data() + 2 * kPart));
+}
+
+/// Pins one part, then waits.
+struct Halfway {
+  PinnedPool::Driver driver() {
+    return {[this](std::span<std::byte>) -> Status {
+              if (pinned++ > 0) go_on.get_future().wait();
+              return {};
+            },
+            [](std::span<std::byte>) {}};
+  }
+  std::atomic<int> pinned = 0;
+  std::promise<void> go_on;
+};
+
+TEST(PinnedPool, IsReadyAsFarAsItIsPinnedWhileAGpuIsInUse) {
+  std::vector<std::byte> memory(2 * kPart);
+  PinnedPool pool(memory, options());
+  EXPECT_EQ(pool.status().ready_bytes, memory.size()) << "nobody wants it touched or pinned";
+  pool.touch(true);
+  EXPECT_EQ(pool.status().ready_bytes, memory.size());
+  Halfway halfway;
+  pool.pin(halfway.driver());
+  EXPECT_EQ(wait_until(pool, kPart).ready_bytes, kPart);
+  halfway.go_on.set_value();
+  EXPECT_EQ(wait_until(pool, memory.size()).ready_bytes, memory.size());
+  pool.unpin();
+  EXPECT_EQ(pool.status().ready_bytes, memory.size()) << "touched is all it can be now";
+}
+
+TEST(PinnedPool, APinningThatHangsFallsSilentByName) {
+  const auto silence = [] {
+    for (const obs::Vital& vital : obs::vitals())
+      if (vital.name == "L1 pinning") return vital.silence;
+    return obs::Pulse::Clock::duration::zero();
+  };
+  std::vector<std::byte> memory(2 * kPart);
+  PinnedPool pool(memory, options());
+  Halfway halfway;
+  pool.pin(halfway.driver());
+  while (silence() < 2 * obs::Pulse::kInterval) std::this_thread::yield();
+  halfway.go_on.set_value();
+  EXPECT_EQ(wait_until(pool, memory.size()).pinned_bytes, memory.size());
+  while (silence() > obs::Pulse::Clock::duration::zero()) std::this_thread::yield();
 }
 
 TEST(PinnedPool, CanBePinnedAgain) {

@@ -172,6 +172,25 @@ TEST_F(SessionTest, SendsRepliesOfOtherThreadsTogether) {
   EXPECT_EQ(peer->writes(), writes + 1);
 }
 
+TEST_F(SessionTest, MeasuresTheWayOfRepliesOfOtherThreads) {
+  recorder.hold = true;
+  auto peer = connect_ready();
+  peer->send(frame("a") + frame("b") + frame("c"));
+  run();
+  ASSERT_EQ(recorder.slots.size(), 3u);
+  obs::SecondsHistogram took;
+  std::thread{[&] {
+    recorder.slots[0].send({test::bytes("a")}, &took);
+    recorder.slots[1].send({test::bytes("b")});
+    recorder.slots[2].send({test::bytes("c")}, &took);
+  }}.join();
+  run();
+  std::uint64_t count = 0;
+  for (std::size_t i = 0; i < obs::SecondsHistogram::kBuckets; ++i) count += took.bucket(i);
+  EXPECT_EQ(count, 2u);
+  EXPECT_GT(took.sum(), 0);
+}
+
 TEST_F(SessionTest, AnswersPingsAlsoInsideAMessage) {
   auto peer = connect_ready();
   peer->send(frame("u", 1) + command("PING", "\0\0ctx"s));

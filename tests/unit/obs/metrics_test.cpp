@@ -45,6 +45,14 @@ TEST(LabelTable, LabelsAreShownCleanAndShort) {
   });
 }
 
+TEST(LabelTable, LabelsThatLookTheSameShareARow) {
+  Table table;
+  table.row({"m", "x\ny"}).add();
+  table.row({"m", "x\ty"}).add(2);
+  table.row({"m", "x\ny"}).add();
+  EXPECT_THAT(rows_of(table), testing::ElementsAre("m,x?y=4"));
+}
+
 TEST(LabelTable, ReadersNeedNoLockWhileItGrows) {
   LabelTable<Counter, 1, 64> table;
   std::atomic<bool> done{false};

@@ -104,7 +104,7 @@ class Commands(AdminCase):
         self.assertEqual(ours.keys(), truth.keys())
         self.assertEqual(ours["cache_context_meta"], truth["cache_context_meta"])
         table = lmcache("status", "--url", self.server.http).stdout
-        for pattern in (r"(?m)^Health: +OK$", r"(?m)^Model: +" + engine.model, r"(?m)^Size: +\S+ [MG]iB$", r"(?m)^Eviction policy: +LFU$"):
+        for pattern in (r"(?m)^Health: +OK$", r"(?m)^Model: +" + engine.model, r"(?m)^Size: +\S+ [MG]iB$", r"(?m)^Eviction policy: +IsolatedLRU$"):
             self.assertRegex(table, pattern)
         engine.unregister()
 
@@ -145,7 +145,7 @@ class Commands(AdminCase):
         done = lmcache("top", "--once", "--url", self.server.http, "--interval-seconds", "0.1")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertNotIn("\x1b", done.stdout)
-        self.assertRegex(done.stdout, rf"^{self.server.http}  OK\nL1 256.0 MiB, LFU  \[")
+        self.assertRegex(done.stdout, rf"^{self.server.http}  OK\nL1 256.0 MiB, IsolatedLRU  \[")
 
     def test_top_on_a_terminal_is_drawn_in_place_and_gives_it_back(self):
         controller, terminal = pty.openpty()

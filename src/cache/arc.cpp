@@ -17,7 +17,7 @@ std::uint64_t step(std::uint64_t bytes, std::uint64_t own, std::uint64_t other) 
 
 void Arc::admit(ChunkId id, const Identity& identity) {
   nodes_.grow_to(id + 1);
-  Node& node = nodes_[id];
+  ArcNode& node = nodes_[id];
   node.name = identity.name;
   node.again = node.in_t2 = false;
   if (const auto bytes = b1_.take(node.name)) {
@@ -30,10 +30,8 @@ void Arc::admit(ChunkId id, const Identity& identity) {
 }
 
 void Arc::insert(ChunkId id, std::uint64_t bytes) {
-  Node& node = nodes_[id];
-  node.bytes = bytes;
-  node.in_t2 = node.again;
-  list(id).push_newest(nodes_, id);
+  nodes_[id].in_t2 = nodes_[id].again;
+  ListPolicy::insert(id, bytes);
   capacity_ = std::max(capacity_, t1_.bytes() + t2_.bytes());
 }
 
@@ -41,16 +39,8 @@ void Arc::hit(ChunkId id) {
   nodes_[id].again = true;
 }
 
-void Arc::touch(ChunkId id) {
-  list(id).make_newest(nodes_, id);
-}
-
-void Arc::remove(ChunkId id) {
-  list(id).erase(nodes_, id);
-}
-
 void Arc::evicted(ChunkId id) {
-  const Node& node = nodes_[id];
+  const ArcNode& node = nodes_[id];
   (node.in_t2 ? b2_ : b1_).add(node.name, node.bytes);
   trim();
 }

@@ -8,34 +8,33 @@
 #pragma once
 
 #include "cache/ghosts.hpp"
-#include "cache/list.hpp"
-#include "cache/policy.hpp"
+#include "cache/list_policy.hpp"
 
 namespace lmcache::cache {
 
-class Arc final : public Policy {
+struct ArcNode : ListNode {
+  std::uint64_t name = 0;
+  bool again = false;  ///< used again since it came, or it came back
+  bool in_t2 = false;  ///< the list it is in, or was in last
+};
+
+class Arc final : public ListPolicy<ArcNode> {
  public:
   void admit(ChunkId id, const Identity& identity) override;
   void insert(ChunkId id, std::uint64_t bytes) override;
   void hit(ChunkId id) override;
-  void touch(ChunkId id) override;
-  void remove(ChunkId id) override;
   void evicted(ChunkId id) override;
   [[nodiscard]] std::optional<ChunkId> victim(TenantId tenant) override;
   /// Bytes T1 is meant to have; for tests.
   [[nodiscard]] std::uint64_t target() const noexcept { return target_; }
 
  private:
-  struct Node : ListNode {
-    std::uint64_t name = 0;
-    bool again = false;  ///< used again since it came, or it came back
-    bool in_t2 = false;  ///< the list it is in, or was in last
-  };
-  [[nodiscard]] List<Node>& list(ChunkId id) { return nodes_[id].in_t2 ? t2_ : t1_; }
+  [[nodiscard]] List<ArcNode>& list(ChunkId id) noexcept override {
+    return nodes_[id].in_t2 ? t2_ : t1_;
+  }
   void trim();
 
-  Paged<Node> nodes_;
-  List<Node> t1_, t2_;
+  List<ArcNode> t1_, t2_;
   Ghosts b1_, b2_;
   std::uint64_t target_ = 0, capacity_ = 0;
 };

@@ -22,6 +22,7 @@ struct Shard {
   std::uint32_t rank = 0;
   std::uint32_t offsets = kNoId;
 };
+using Shards = boost::container::small_vector<Shard, 1>;  ///< ascending (layout, rank)
 
 /// Where a chunk is in its life. chunk_table.hpp draws the transitions.
 enum class Place : std::uint8_t {
@@ -35,10 +36,10 @@ enum class Place : std::uint8_t {
 
 struct Chunk {
   ChunkHash hash;
-  std::uint64_t bytes = 0;                          ///< pool bytes of all its objects
-  std::uint64_t window_bytes = 0;                   ///< of these, of windowed groups
-  std::uint64_t busy_bytes = 0;                     ///< of these, what cannot go now
-  boost::container::small_vector<Shard, 1> shards;  ///< ascending (layout, rank)
+  std::uint64_t bytes = 0;         ///< pool bytes of all its objects
+  std::uint64_t window_bytes = 0;  ///< of these, of windowed groups
+  std::uint64_t busy_bytes = 0;    ///< of these, what cannot go now
+  Shards shards;
   KeyspaceId keyspace = kNoId;
   ChunkId parent = kNoId;      ///< the chunk before it, if both are resident and have met
   std::uint32_t children = 0;  ///< resident chunks whose parent this is

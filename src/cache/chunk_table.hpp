@@ -30,11 +30,13 @@
 // in the order of thinner.hpp; memory handed out by
 // allocate() belongs to the caller until publish() took it or give_back() returned it. A chunk has
 // a reference on its keyspace, each shard one on its layout; the names go with the last of them.
+//
+// evict.cpp has what makes room, clear.cpp what clears, chunk_table.cpp all the rest; where bytes
+// lie is the business of objects.hpp.
 #pragma once
 
 #include <lmcache/cache.hpp>
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -45,10 +47,10 @@
 #include "cache/chunk.hpp"
 #include "cache/chunk_index.hpp"
 #include "cache/names.hpp"
+#include "cache/objects.hpp"
 #include "cache/paged.hpp"
 #include "cache/policy.hpp"
 #include "cache/thinner.hpp"
-#include "pool/allocator.hpp"
 
 namespace lmcache::cache {
 
@@ -60,13 +62,15 @@ class ChunkTable {
   ChunkTable(const ChunkTable&) = delete;
   ChunkTable& operator=(const ChunkTable&) = delete;
 
-  // Names. acquire_layout also works out the rounded sizes.
+  // Names
   [[nodiscard]] Keyspaces& keyspaces() noexcept { return keyspaces_; }
   [[nodiscard]] const Keyspaces& keyspaces() const noexcept { return keyspaces_; }
   [[nodiscard]] const Tenants& tenants() const noexcept { return keyspaces_.tenants(); }
-  [[nodiscard]] const Layouts& layouts() const noexcept { return layouts_; }
-  [[nodiscard]] LayoutId acquire_layout(const LayoutPtr& layout);
-  void release_layout(LayoutId id) { layouts_.release(id); }
+  [[nodiscard]] const Layouts& layouts() const noexcept { return objects_.layouts(); }
+  [[nodiscard]] LayoutId acquire_layout(const LayoutPtr& layout) {
+    return objects_.acquire_layout(layout);
+  }
+  void release_layout(LayoutId id) { objects_.release_layout(id); }
 
   // Chunks
   [[nodiscard]] ChunkId find(KeyspaceId keyspace, const ChunkHash& hash) const {
@@ -101,8 +105,12 @@ class ChunkTable {
   [[nodiscard]] ChunkId end() const noexcept { return chunk_ids_.end(); }
 
   // Objects
-  [[nodiscard]] const Shard* shard(ChunkId id, std::uint32_t rank, LayoutId layout) const noexcept;
-  [[nodiscard]] std::byte* object(const Shard& shard, std::uint32_t group) noexcept;
+  [[nodiscard]] const Shard* shard(ChunkId id, std::uint32_t rank, LayoutId layout) const noexcept {
+    return Objects::find(chunks_[id].shards, rank, layout);
+  }
+  [[nodiscard]] std::byte* object(const Shard& shard, std::uint32_t group) noexcept {
+    return objects_.data(shard, group);
+  }
   /// Pool memory of allocate()'s caller becomes an object of a held chunk. False if the chunk has
   /// that object: the memory stays the caller's.
   [[nodiscard]] bool publish(ChunkId id, std::uint32_t rank, LayoutId layout, std::uint32_t group,
@@ -130,7 +138,9 @@ class ChunkTable {
   [[nodiscard]] std::optional<std::uint64_t> trim_one(TenantId tenant);
   /// Takes a unit and gives it back; false if the allocator's books do not agree with that, or what
   /// it has given away is not what tenants have.
-  [[nodiscard]] bool probe();
+  [[nodiscard]] bool probe() {
+    return objects_.probe() && allocator().used_bytes() == tenants().total_used();
+  }
 
   // Clearing, in slices of chunk ids so that others get a turn between two of them. First every
   // link from or to what goes is taken away, then it goes. Nothing is linked in the meantime: a
@@ -141,7 +151,7 @@ class ChunkTable {
   void drop_some(ChunkId first, ChunkId last, bool force);
   void end_clear();
 
-  [[nodiscard]] const pool::Allocator& allocator() const noexcept { return allocator_; }
+  [[nodiscard]] const pool::Allocator& allocator() const noexcept { return objects_.allocator(); }
   /// All of CacheStats but allocation_failures; O(1).
   [[nodiscard]] CacheStats stats() const noexcept;
 
@@ -154,6 +164,7 @@ class ChunkTable {
   void unlink(ChunkId id);
   void destroy(ChunkId id);
   void settle(ChunkId id);
+  void leave_rung(ChunkId id);
   [[nodiscard]] std::uint8_t rung_of(const Chunk& chunk) const noexcept;
   [[nodiscard]] bool is_dead_end(const Chunk& chunk) const noexcept;
   [[nodiscard]] TenantId tenant_of(const Chunk& chunk) const noexcept {
@@ -164,29 +175,19 @@ class ChunkTable {
   [[nodiscard]] std::optional<ChunkId> next_victim(TenantId domain);
   std::uint64_t evict(ChunkId id);
   std::uint64_t thin(ChunkId id);
-  std::uint64_t free_objects(const Shard& shard, std::uint64_t groups);
-  [[nodiscard]] Shard& shard_for(Chunk& chunk, std::uint32_t rank, LayoutId layout);
+  void change_bytes(ChunkId id, LayoutId layout, std::uint32_t group, std::uint64_t bytes);
 
-  std::byte* base_;
-  pool::Allocator allocator_;
+  Objects objects_;
   std::unique_ptr<Policy> policy_;
   Thinner thinner_;
   std::vector<std::vector<ChunkId>> next_;  ///< by domain; those no longer kNext are passed over
   Keyspaces keyspaces_;
-  Layouts layouts_;
   Paged<Chunk> chunks_;
   IdPool chunk_ids_;
   ChunkIndex index_;
 
   std::uint32_t clears_ = 0;  ///< under way
-
-  // used = bytes of chunks + reserved_bytes_; objects_ counts bits of Shard::present.
-  std::uint64_t reserved_bytes_ = 0;
-  std::uint64_t objects_ = 0, window_objects_ = 0, reserved_objects_ = 0, pinned_chunks_ = 0;
-  std::uint64_t evicted_objects_ = 0;
-  std::array<std::uint64_t, kEvictionReasons> evicted_bytes_for_{};
-  std::uint64_t thinned_objects_ = 0, thinned_bytes_ = 0;
-  std::uint64_t evicting_allocations_ = 0, idle_bytes_then_ = 0, most_idle_bytes_then_ = 0;
+  CacheStats counted_;        ///< what no member knows; used = bytes of chunks + its reserved_bytes
 };
 
 }  // namespace lmcache::cache

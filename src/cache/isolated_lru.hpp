@@ -4,28 +4,26 @@
 
 #include <vector>
 
-#include "cache/list.hpp"
-#include "cache/policy.hpp"
+#include "cache/list_policy.hpp"
 
 namespace lmcache::cache {
 
-class IsolatedLru final : public Policy {
+struct IsolatedLruNode : ListNode {
+  TenantId tenant = 0;
+};
+
+class IsolatedLru final : public ListPolicy<IsolatedLruNode> {
  public:
   void admit(ChunkId id, const Identity& identity) override;
-  void insert(ChunkId id, std::uint64_t bytes) override;
-  void touch(ChunkId id) override;
-  void remove(ChunkId id) override;
   [[nodiscard]] std::optional<ChunkId> victim(TenantId tenant) override;
   [[nodiscard]] bool isolates() const noexcept override { return true; }
 
  private:
-  struct Node : ListNode {
-    TenantId tenant = 0;
-  };
-  [[nodiscard]] List<Node>& order(ChunkId id) { return orders_[nodes_[id].tenant]; }
+  [[nodiscard]] List<IsolatedLruNode>& list(ChunkId id) noexcept override {
+    return orders_[nodes_[id].tenant];
+  }
 
-  Paged<Node> nodes_;
-  std::vector<List<Node>> orders_;  ///< by tenant
+  std::vector<List<IsolatedLruNode>> orders_;  ///< by tenant
 };
 
 }  // namespace lmcache::cache

@@ -2,21 +2,18 @@
 // themselves.
 #pragma once
 
-#include "cache/list.hpp"
-#include "cache/policy.hpp"
+#include "cache/list_policy.hpp"
 
 namespace lmcache::cache {
 
-class Lru final : public Policy {
+class Lru final : public ListPolicy<ListNode> {
  public:
   void admit(ChunkId id, const Identity& identity) override;
-  void insert(ChunkId id, std::uint64_t bytes) override;
-  void touch(ChunkId id) override;
-  void remove(ChunkId id) override;
   [[nodiscard]] std::optional<ChunkId> victim(TenantId tenant) override;
 
  private:
-  Paged<ListNode> nodes_;
+  [[nodiscard]] List<ListNode>& list(ChunkId /*id*/) noexcept override { return order_; }
+
   List<ListNode> order_;
 };
 

@@ -6,15 +6,10 @@ namespace lmcache::cache {
 
 void S3Fifo::admit(ChunkId id, const Identity& identity) {
   nodes_.grow_to(id + 1);
-  Node& node = nodes_[id];
+  S3FifoNode& node = nodes_[id];
   node.name = identity.name;
   node.rounds = 0;
   node.in_main = ghosts_.take(node.name).has_value();
-}
-
-void S3Fifo::insert(ChunkId id, std::uint64_t bytes) {
-  nodes_[id].bytes = bytes;
-  queue(id).push_newest(nodes_, id);
 }
 
 void S3Fifo::hit(ChunkId id) {
@@ -23,10 +18,6 @@ void S3Fifo::hit(ChunkId id) {
 
 /// Recency is no reason to stay; hits are.
 void S3Fifo::touch(ChunkId /*id*/) {}
-
-void S3Fifo::remove(ChunkId id) {
-  queue(id).erase(nodes_, id);
-}
 
 void S3Fifo::evicted(ChunkId id) {
   if (!nodes_[id].in_main) ghosts_.add(nodes_[id].name, nodes_[id].bytes);
@@ -42,10 +33,9 @@ std::optional<ChunkId> S3Fifo::victim(TenantId /*tenant*/) {
     const bool from_small = !small_.empty() && (main_.empty() || small_is_full());
     const ChunkId id = (from_small ? small_ : main_).oldest();
     if (id == kNoId || nodes_[id].rounds == 0) return id_or_nothing(id);
-    Node& node = nodes_[id];
-    queue(id).erase(nodes_, id);
-    --node.rounds;
-    node.in_main = true;
+    remove(id);
+    --nodes_[id].rounds;
+    nodes_[id].in_main = true;
     main_.push_newest(nodes_, id);
   }
 }

@@ -7,34 +7,33 @@
 #pragma once
 
 #include "cache/ghosts.hpp"
-#include "cache/list.hpp"
-#include "cache/policy.hpp"
+#include "cache/list_policy.hpp"
 
 namespace lmcache::cache {
 
-class S3Fifo final : public Policy {
+struct S3FifoNode : ListNode {
+  std::uint64_t name = 0;
+  std::uint32_t rounds = 0;
+  bool in_main = false;
+};
+
+class S3Fifo final : public ListPolicy<S3FifoNode> {
  public:
   void admit(ChunkId id, const Identity& identity) override;
-  void insert(ChunkId id, std::uint64_t bytes) override;
   void hit(ChunkId id) override;
   void touch(ChunkId id) override;
-  void remove(ChunkId id) override;
   void evicted(ChunkId id) override;
   [[nodiscard]] std::optional<ChunkId> victim(TenantId tenant) override;
 
  private:
   static constexpr std::uint32_t kMaxRounds = 3;
   static constexpr std::uint64_t kSmallShare = 10;  ///< one in so many bytes
-  struct Node : ListNode {
-    std::uint64_t name = 0;
-    std::uint32_t rounds = 0;
-    bool in_main = false;
-  };
-  [[nodiscard]] List<Node>& queue(ChunkId id) { return nodes_[id].in_main ? main_ : small_; }
+  [[nodiscard]] List<S3FifoNode>& list(ChunkId id) noexcept override {
+    return nodes_[id].in_main ? main_ : small_;
+  }
   [[nodiscard]] bool small_is_full() const noexcept;
 
-  Paged<Node> nodes_;
-  List<Node> small_, main_;
+  List<S3FifoNode> small_, main_;
   Ghosts ghosts_;
 };
 

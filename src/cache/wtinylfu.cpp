@@ -14,10 +14,9 @@ void WTinyLfu::admit(ChunkId id, const Identity& identity) {
 
 void WTinyLfu::insert(ChunkId id, std::uint64_t bytes) {
   Node& node = nodes_[id];
-  node.bytes = bytes;
   if (node.hit && node.part == Part::kProbation) node.part = Part::kProtected;
   node.hit = false;
-  list(node.part).push_newest(nodes_, id);
+  ListPolicy::insert(id, bytes);
   List<Node>& guarded = list(Part::kProtected);
   while (guarded.bytes() * 100 >
              (guarded.bytes() + list(Part::kProbation).bytes()) * kProtectedPercent &&
@@ -28,14 +27,6 @@ void WTinyLfu::insert(ChunkId id, std::uint64_t bytes) {
 void WTinyLfu::hit(ChunkId id) {
   nodes_[id].hit = true;
   sketch_.see(nodes_[id].name);
-}
-
-void WTinyLfu::touch(ChunkId id) {
-  list(nodes_[id].part).make_newest(nodes_, id);
-}
-
-void WTinyLfu::remove(ChunkId id) {
-  list(nodes_[id].part).erase(nodes_, id);
 }
 
 void WTinyLfu::move(ChunkId id, Part part) {

@@ -4,34 +4,36 @@
 // LRU: `probation`, and for what was hit there `protected` (80 % of it).
 #pragma once
 
-#include "cache/list.hpp"
-#include "cache/policy.hpp"
+#include "cache/list_policy.hpp"
 #include "cache/sketch.hpp"
 
 namespace lmcache::cache {
 
-class WTinyLfu final : public Policy {
+struct WTinyLfuNode : ListNode {
+  enum class Part : std::uint8_t { kWindow, kProbation, kProtected };
+  std::uint64_t name = 0;
+  Part part = Part::kWindow;  ///< where it is, or was last
+  bool hit = false;           ///< since it was inserted
+};
+
+class WTinyLfu final : public ListPolicy<WTinyLfuNode> {
  public:
   void admit(ChunkId id, const Identity& identity) override;
   void insert(ChunkId id, std::uint64_t bytes) override;
   void hit(ChunkId id) override;
-  void touch(ChunkId id) override;
-  void remove(ChunkId id) override;
   [[nodiscard]] std::optional<ChunkId> victim(TenantId tenant) override;
 
  private:
   static constexpr std::uint64_t kWindowShare = 100;      ///< one in so many bytes
   static constexpr std::uint64_t kProtectedPercent = 80;  ///< of probation and protected
-  enum class Part : std::uint8_t { kWindow, kProbation, kProtected };
-  struct Node : ListNode {
-    std::uint64_t name = 0;
-    Part part = Part::kWindow;  ///< where it is, or was last
-    bool hit = false;           ///< since it was inserted
-  };
-  [[nodiscard]] List<Node>& list(Part part) { return lists_[static_cast<std::size_t>(part)]; }
+  using Node = WTinyLfuNode;
+  using Part = Node::Part;
+  [[nodiscard]] List<Node>& list(Part part) noexcept {
+    return lists_[static_cast<std::size_t>(part)];
+  }
+  [[nodiscard]] List<Node>& list(ChunkId id) noexcept override { return list(nodes_[id].part); }
   void move(ChunkId id, Part part);
 
-  Paged<Node> nodes_;
   List<Node> lists_[3];  ///< by Part
   FrequencySketch sketch_;
 };

@@ -1,0 +1,146 @@
+// The part of ChunkTable that makes room: memory for stores, and who goes for it.
+#include "cache/chunk_table.hpp"
+
+#include <algorithm>
+
+namespace lmcache::cache {
+
+std::byte* ChunkTable::allocate(std::uint64_t bytes, TenantId tenant) {
+  Tenants& tenants = keyspaces_.tenants();
+  while (tenants.isolated() && tenants.used(tenant) + bytes > tenants.max_bytes(tenant))
+    if (!evict_from(tenant, EvictionReason::kQuota)) return nullptr;
+  std::byte* memory = objects_.take(bytes);
+  if (memory == nullptr) {
+    const std::uint64_t idle = allocator().free_bytes();
+    ++counted_.evicting_allocations;
+    counted_.idle_bytes_then += idle;
+    counted_.most_idle_bytes_then = std::max(counted_.most_idle_bytes_then, idle);
+  }
+  while (memory == nullptr) {
+    // Who has nothing left to give for others may still give for itself.
+    const TenantId from = tenants.isolated() ? tenants.giver().value_or(tenant) : 0;
+    if (!evict_from(from, EvictionReason::kAllocation)) return nullptr;
+    if (allocator().largest_free_bytes() >= bytes) memory = objects_.take(bytes);
+  }
+  tenants.change_used(tenant, static_cast<std::int64_t>(bytes));
+  tenants.change_busy(tenant, static_cast<std::int64_t>(bytes));
+  counted_.reserved_bytes += bytes;
+  ++counted_.reserved_objects;
+  return memory;
+}
+
+void ChunkTable::give_back(std::byte* memory, std::uint64_t bytes, TenantId tenant) {
+  keyspaces_.tenants().change_busy(tenant, -static_cast<std::int64_t>(bytes));
+  keyspaces_.tenants().change_used(tenant, -static_cast<std::int64_t>(bytes));
+  counted_.reserved_bytes -= bytes;
+  --counted_.reserved_objects;
+  objects_.give_back(memory, bytes);
+}
+
+std::uint64_t ChunkTable::obtainable_bytes(TenantId tenant) const noexcept {
+  const std::uint64_t total = allocator().total_bytes();
+  if (!policy_->evicts()) return allocator().free_bytes();
+  if (!tenants().isolated()) return total - busy_bytes();
+  const std::uint64_t busy = tenants().busy(tenant);
+  const std::uint64_t most =
+      std::min(total - tenants().floor_of_others(tenant), tenants().max_bytes(tenant));
+  return most - std::min(most, busy);
+}
+
+std::uint64_t ChunkTable::spare_bytes(TenantId tenant, std::uint8_t rung) const noexcept {
+  std::uint64_t spare = allocator().free_bytes() + thinner_.bytes_below(domain_of(tenant), rung);
+  if (!tenants().isolated()) return spare;
+  const std::uint64_t most = tenants().max_bytes(tenant);
+  const std::uint64_t kept = tenants().used(tenant) - thinner_.bytes_below(tenant, rung);
+  return std::min(spare, most - std::min(most, kept));
+}
+
+std::optional<std::uint64_t> ChunkTable::evict_one() {
+  const auto giver = tenants().isolated() ? tenants().giver() : std::optional<TenantId>(0);
+  return giver ? evict_from(*giver, EvictionReason::kWatermark) : std::nullopt;
+}
+
+std::optional<std::uint64_t> ChunkTable::trim_one(TenantId tenant) {
+  if (tenants().used(tenant) <= tenants().max_bytes(tenant)) return std::nullopt;
+  return evict_from(tenant, EvictionReason::kQuota);
+}
+
+std::optional<std::uint64_t> ChunkTable::evict_from(TenantId domain, EvictionReason reason) {
+  const auto counted = [&](std::uint64_t bytes) {
+    counted_.evicted_bytes += bytes;
+    counted_.evicted_bytes_for[static_cast<std::size_t>(reason)] += bytes;
+    return bytes;
+  };
+  if (!policy_->evicts()) return std::nullopt;
+  if (const auto id = thinner_.first(domain, Thinner::kPassed)) return counted(thin(*id));
+  if (const auto id = next_victim(domain)) return counted(evict(*id));
+  if (const auto id = thinner_.first(domain, Thinner::kKept)) return counted(thin(*id));
+  return std::nullopt;
+}
+
+/// A chunk that nothing follows, out of every order.
+std::optional<ChunkId> ChunkTable::next_victim(TenantId domain) {
+  while (domain < next_.size() && !next_[domain].empty()) {
+    const ChunkId id = next_[domain].back();
+    next_[domain].pop_back();
+    if (chunks_[id].place == Place::kNext && chunks_[id].children == 0) return id;
+  }
+  while (const auto id = policy_->victim(domain)) {
+    policy_->remove(*id);
+    if (chunks_[*id].children == 0) return id;
+    chunks_[*id].place = Place::kParked;
+  }
+  return std::nullopt;
+}
+
+void ChunkTable::goes_next(ChunkId id) {
+  chunks_[id].place = Place::kNext;
+  const TenantId domain = domain_of(tenant_of(chunks_[id]));
+  next_.resize(std::max<std::size_t>(next_.size(), domain + std::size_t{1}));
+  next_[domain].push_back(id);
+}
+
+std::uint64_t ChunkTable::evict(ChunkId id) {
+  const std::uint64_t bytes = chunks_[id].bytes;
+  const std::uint64_t before = objects_.count();
+  const ChunkId parent = chunks_[id].parent;
+  unlink(id);
+  index_.erase(id);
+  policy_->evicted(id);
+  destroy(id);
+  if (parent != kNoId && chunks_[parent].children == 0 &&
+      chunks_[parent].place == Place::kOrdered && is_dead_end(chunks_[parent])) {
+    policy_->remove(parent);
+    goes_next(parent);
+  }
+  counted_.evicted_objects += before - objects_.count();
+  return bytes;
+}
+
+/// With nothing behind it and without its own windowed objects it is of no use to any hit.
+bool ChunkTable::is_dead_end(const Chunk& chunk) const noexcept {
+  return std::ranges::all_of(chunk.shards, [&](const Shard& shard) {
+    const std::uint64_t windowed = layouts()[shard.layout].windowed;
+    return (shard.present & windowed) != windowed;
+  });
+}
+
+/// Frees a chunk's windowed objects; the chunk stays.
+std::uint64_t ChunkTable::thin(ChunkId id) {
+  Chunk& chunk = chunks_[id];
+  const std::uint64_t bytes = chunk.window_bytes;
+  const std::uint64_t before = objects_.count();
+  leave_rung(id);
+  for (Shard& shard : chunk.shards)
+    objects_.free(shard, shard.present & layouts()[shard.layout].windowed);
+  chunk.bytes -= bytes;
+  chunk.window_bytes = 0;
+  keyspaces_.tenants().change_used(tenant_of(chunk), -static_cast<std::int64_t>(bytes));
+  settle(id);
+  counted_.thinned_bytes += bytes;
+  counted_.thinned_objects += before - objects_.count();
+  counted_.evicted_objects += before - objects_.count();
+  return bytes;
+}
+
+}  // namespace lmcache::cache

@@ -22,7 +22,7 @@ std::string escaped(std::string_view text) {
   return out;
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string out = "\"";
   for (const char c : escaped(text)) out += c == '"' ? std::string("\\(dq") : std::string(1, c);
   return out + "\"";
@@ -32,16 +32,16 @@ std::string quoted(std::string_view text) {
 
 ManPage::ManPage(std::string_view name, int section, std::string_view area) {
   out_ = ".\\\" Written from the program's own tables; a unit test keeps it equal to them.\n.TH " +
-         quoted(name) + " " + std::to_string(section) + " \"\" \"LMCache server\" " + quoted(area) +
-         "\n.nh\n.ad l\n";  // names and URLs stay whole
+         in_quotes(name) + " " + std::to_string(section) + " \"\" \"LMCache server\" " +
+         in_quotes(area) + "\n.nh\n.ad l\n";  // names and URLs stay whole
 }
 
 void ManPage::section(std::string_view title) {
-  out_.append(".SH ").append(quoted(title)).append("\n");
+  out_.append(".SH ").append(in_quotes(title)).append("\n");
 }
 
 void ManPage::subsection(std::string_view title) {
-  out_.append(".SS ").append(quoted(title)).append("\n");
+  out_.append(".SS ").append(in_quotes(title)).append("\n");
 }
 
 void ManPage::paragraph(std::string_view text) {
@@ -50,11 +50,11 @@ void ManPage::paragraph(std::string_view text) {
 }
 
 void ManPage::command(std::string_view text) {
-  out_.append(".PP\n.B ").append(quoted(text)).append("\n");
+  out_.append(".PP\n.B ").append(in_quotes(text)).append("\n");
 }
 
 void ManPage::item(std::string_view head, std::string_view text) {
-  out_.append(".TP\n.B ").append(quoted(head)).append("\n");
+  out_.append(".TP\n.B ").append(in_quotes(head)).append("\n");
   append_text(text);
 }
 

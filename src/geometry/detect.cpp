@@ -61,7 +61,8 @@ Result<bool> vllm_head_major(const LayoutHints& hints, bool cpu_tensors) {
   const std::string& layout = *hints.kv_layout;
   if (layout == "HND" || layout == "BLHNC") return true;
   if (layout == "NHD" || layout == "BLNHC") return false;
-  return bad_geometry("kv_layout hint '" + quoted(layout) + "' is none of NHD, HND, BLHNC, BLNHC");
+  return bad_geometry("kv_layout hint '" + in_quotes(layout) +
+                      "' is none of NHD, HND, BLHNC, BLNHC");
 }
 
 std::optional<KvFormat> vllm_format(const View& view, const std::string& dtype, bool head_major) {

@@ -26,7 +26,7 @@ Error bad_geometry(std::string text) {
   return Error{Cause::kBadGeometry, std::move(text)};
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string safe;
   for (const char c : text.substr(0, kMaxQuoted)) safe += (c >= ' ' && c <= '~') ? c : '?';
   if (text.size() > kMaxQuoted) safe += "...";
@@ -34,7 +34,7 @@ std::string quoted(std::string_view text) {
 }
 
 std::string describe(std::size_t index, const TensorDesc& tensor) {
-  return "tensor " + std::to_string(index) + " (" + quoted(tensor.dtype) + ' ' +
+  return "tensor " + std::to_string(index) + " (" + in_quotes(tensor.dtype) + ' ' +
          axes(tensor.shape) + " strides " + axes(tensor.stride) + " offset " +
          std::to_string(tensor.storage_offset) + ')';
 }

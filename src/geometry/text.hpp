@@ -12,7 +12,7 @@ namespace lmcache::geometry {
 [[nodiscard]] Error bad_geometry(std::string text);
 
 /// `text` as it may be logged: printable ASCII only, at most 64 characters.
-[[nodiscard]] std::string quoted(std::string_view text);
+[[nodiscard]] std::string in_quotes(std::string_view text);
 
 /// "tensor 3 (bfloat16 [9,2,16,2,8] strides [512,256,16,8,1] offset 0)"
 [[nodiscard]] std::string describe(std::size_t index, const TensorDesc& tensor);

@@ -20,8 +20,10 @@ endif()
 # Headers that most files include anyway, and that are slow to read. Off, a build shows includes that are missing.
 option(LMCACHE_PCH "Precompile the standard headers" ON)
 set(LMCACHE_PCH_HEADERS <algorithm> <array> <atomic> <chrono> <functional> <map> <memory> <mutex> <optional> <span> <string>
-                        <string_view> <thread> <unordered_map> <utility> <variant> <vector> <boost/asio/io_context.hpp> <boost/asio/ip/tcp.hpp>
-                        <boost/asio/post.hpp> <boost/system/result.hpp> <nlohmann/json.hpp>)
+                        <string_view> <thread> <unordered_map> <utility> <variant> <vector> <boost/asio/io_context.hpp>
+                        <boost/asio/ip/tcp.hpp> <boost/asio/post.hpp> <boost/system/result.hpp>)
+# What no request of an engine passes through, or runs for milliseconds as a test, is compiled for longer than it runs.
+set(LMCACHE_COLD_OPTIONS $<$<CONFIG:Release>:-O1>)
 
 # lmcache_precompiled(OWNER HEADERS...): what targets share that call lmcache_precompile(TARGET OWNER). The owner is of their
 # type, because libraries and programs are compiled differently, and has no definitions of its own.
@@ -38,14 +40,20 @@ function(lmcache_precompile target owner)
   endif()
 endfunction()
 
-# lmcache_module(NAME SOURCES... [LINK targets...]): one static library per folder of src/.
+# lmcache_module(NAME SOURCES... [COLD] [LINK targets...]): one static library per folder of src/. COLD: no request of an engine
+# passes through it.
 # Its headers are included as "NAME/file.hpp"; public contracts as <lmcache/file.hpp>.
 function(lmcache_module name)
-  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  cmake_parse_arguments(ARG "COLD" "" "LINK" ${ARGN})
   add_library(lmcache_${name} STATIC ${ARG_UNPARSED_ARGUMENTS})
   target_include_directories(lmcache_${name} PUBLIC ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
   target_link_libraries(lmcache_${name} PUBLIC lmcache_options Boost::headers Threads::Threads ${ARG_LINK})
-  lmcache_precompile(lmcache_${name} lmcache_pch)
+  if(ARG_COLD)
+    target_compile_options(lmcache_${name} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:${LMCACHE_COLD_OPTIONS}>)
+    lmcache_precompile(lmcache_${name} lmcache_cold_pch)
+  else()
+    lmcache_precompile(lmcache_${name} lmcache_pch)
+  endif()
 endfunction()
 
 add_library(lmcache_options INTERFACE)

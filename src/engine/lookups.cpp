@@ -140,12 +140,6 @@ void Lookups::put(net::PeerId owner, const std::string& request_id, const Keyspa
         });
     if (old != same_id->second.end()) erase(*old);
   }
-  const std::size_t bytes = sizeof(Record) + request_id.size() + hashes.size_bytes();
-  while (!records.empty() &&
-         (records.size() >= kRecordsPerPeer || peer->second.bytes + bytes > kRecordBytesPerPeer)) {
-    erase(records.begin());
-  }
-  peer->second.bytes += bytes;
   Record& record = records.emplace_back();
   record.owner = owner;
   record.request_id = request_id;
@@ -156,6 +150,10 @@ void Lookups::put(net::PeerId owner, const std::string& request_id, const Keyspa
   record.readers = readers;
   record.last_used = now;
   by_request_[request_id].push_back(std::prev(records.end()));
+  std::size_t& bytes = peer->second.bytes;
+  bytes += record.bytes();
+  while (records.size() > 1 && (records.size() > kRecordsPerPeer || bytes > kRecordBytesPerPeer))
+    erase(records.begin());
 }
 
 std::uint32_t Lookups::collect(net::PeerId owner, const std::string& request_id,

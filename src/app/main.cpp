@@ -1,5 +1,6 @@
 #include "app/bench_main.hpp"
 #include "app/cli.hpp"
+#include "app/heap.hpp"
 #include "app/host.hpp"
 #include "app/passed_sockets.hpp"
 #include "app/server_main.hpp"
@@ -21,6 +22,7 @@ namespace {
 using namespace lmcache;
 
 int serve(ServerConfig config) {
+  app::keep_freed_memory();
   const Status logging = obs::setup_logging({obs::parse_level(config.log_level).value(),
                                              obs::parse_log_format(config.log_format).value(),
                                              config.request_logging, config.log_file});

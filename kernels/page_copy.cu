@@ -107,7 +107,25 @@ __global__ void __launch_bounds__(kThreads) copy_pages(const __grid_constant__ P
   }
 }
 
+__global__ void nothing() {}
+
 }  // namespace
+
+cudaError_t load_page_copy() {
+  cudaFuncAttributes attributes;
+  for (const void* kernel :
+       {reinterpret_cast<const void*>(copy_pages<true>),
+        reinterpret_cast<const void*>(copy_pages<false>), reinterpret_cast<const void*>(nothing)}) {
+    const cudaError_t error = cudaFuncGetAttributes(&attributes, kernel);
+    if (error != cudaSuccess) return error;
+  }
+  return cudaSuccess;
+}
+
+cudaError_t launch_nothing(cudaStream_t stream) {
+  nothing<<<1, 1, 0, stream>>>();
+  return cudaGetLastError();
+}
 
 cudaError_t launch_page_copy(const PageBatch& batch, PageDirection direction, unsigned blocks,
                              cudaStream_t stream) {

@@ -14,4 +14,12 @@ enum class PageDirection { kPack, kUnpack };  ///< pages -> buffer, buffer -> pa
 [[nodiscard]] cudaError_t launch_page_copy(const PageBatch& batch, PageDirection direction,
                                            unsigned blocks, cudaStream_t stream);
 
+/// Loads the kernels into the current context. A first launch would do it too, but waits for all
+/// work of the context.
+[[nodiscard]] cudaError_t load_page_copy();
+
+/// An empty kernel: the processes of a GPU take turns, and a turn of ours that begins now is there
+/// when the next kernel needs it.
+[[nodiscard]] cudaError_t launch_nothing(cudaStream_t stream);
+
 }  // namespace lmcache::kernels

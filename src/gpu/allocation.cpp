@@ -75,8 +75,8 @@ class FabricAllocation final : public Allocation {
 }  // namespace
 
 Result<AllocationPtr> AllocationTable::open_ipc(const std::array<std::byte, 64>& handle) {
-  std::weak_ptr<Allocation>& known = known_[key(handle)];
-  if (AllocationPtr open = known.lock()) return open;
+  const std::string name = key(handle);
+  if (const auto known = known_.find(name); known != known_.end()) return known->second;
   cudaIpcMemHandle_t memory;
   static_assert(sizeof memory == sizeof handle);
   std::memcpy(&memory, handle.data(), sizeof memory);
@@ -87,24 +87,30 @@ Result<AllocationPtr> AllocationTable::open_ipc(const std::array<std::byte, 64>&
     return cuda_error(Cause::kBadSegment, "CUDA IPC memory handle cannot be opened", error);
   }
   auto opened = std::make_shared<IpcAllocation>(base);
-  if (const Status measured = opened->measure(); !measured) return measured.error();
-  known = opened;
-  std::erase_if(known_, [](const auto& entry) { return entry.second.expired(); });
-  return AllocationPtr(opened);
+  if (const Status measured = opened->measure(); !measured) {
+    failed_.push_back(std::move(opened));
+    return measured.error();
+  }
+  return known_[name] = std::move(opened);
 }
 
 Result<AllocationPtr> AllocationTable::open_fabric(const wire::CudaVmmMemory& memory, int ordinal) {
-  const std::string name = "fabric" + key(memory.export_id) + key(memory.fabric);
-  if (AllocationPtr open = known_[name].lock(); open && open->bytes() == memory.alloc_bytes)
-    return open;
+  const std::string name =
+      "fabric" + key(memory.export_id) + key(memory.fabric) + std::to_string(memory.alloc_bytes);
+  if (const auto known = known_.find(name); known != known_.end()) return known->second;
   const auto functions = driver();
   if (!functions) return functions.error();
   auto opened = std::make_shared<FabricAllocation>(**functions);
-  if (const CUresult error = opened->open(memory, ordinal); error != CUDA_SUCCESS)
+  if (const CUresult error = opened->open(memory, ordinal); error != CUDA_SUCCESS) {
+    failed_.push_back(std::move(opened));
     return cuda_error(Cause::kBadSegment, "fabric memory handle cannot be imported", error);
-  known_[name] = opened;
-  std::erase_if(known_, [](const auto& entry) { return entry.second.expired(); });
-  return AllocationPtr(opened);
+  }
+  return known_[name] = std::move(opened);
+}
+
+void AllocationTable::close_unused() {
+  failed_.clear();
+  std::erase_if(known_, [](const auto& entry) { return entry.second.use_count() == 1; });
 }
 
 }  // namespace lmcache::gpu

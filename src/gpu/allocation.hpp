@@ -1,5 +1,6 @@
 // Memory of another process, opened here. The driver keeps one mapping per process and allocation,
-// so each is opened once and counted; it is closed with the last user.
+// so each is opened once and counted. Closing waits for everything on the GPU, so it does not
+// happen with the last user but when the GPU's thread can afford it.
 //
 // Threads: the GPU's own.
 #pragma once
@@ -13,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace lmcache::gpu {
 
@@ -33,9 +35,12 @@ class AllocationTable {
   /// The current device must be the one the memory lies on. kBadSegment with the driver's reason.
   [[nodiscard]] Result<AllocationPtr> open_ipc(const std::array<std::byte, 64>& handle);
   [[nodiscard]] Result<AllocationPtr> open_fabric(const wire::CudaVmmMemory& memory, int ordinal);
+  /// Closes what nobody uses any more.
+  void close_unused();
 
  private:
-  std::map<std::string, std::weak_ptr<Allocation>> known_;  // by handle
+  std::map<std::string, AllocationPtr> known_;  // by handle
+  std::vector<AllocationPtr> failed_;           // opened in part
 };
 
 }  // namespace lmcache::gpu

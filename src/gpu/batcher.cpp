@@ -116,6 +116,7 @@ bool Batcher::add_section(std::byte* host, const KernelGroup& group, std::uint32
   kernels::PageBatch& batch = room.batch.pages;
   if (batch.sections == kernels::kMaxSections || room.ids + ids > kernels::kMaxIds) return false;
   const std::uint64_t buffer = room.place(host);
+  room.batch.host[batch.sections] = host;
   batch.section[batch.sections++] = {buffer, index, origin_, origins, room.ids, ids};
   std::copy_n(ids_.begin() + first, ids, batch.ids + room.ids);
   room.ids += ids;

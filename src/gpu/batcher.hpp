@@ -10,6 +10,7 @@
 #include <lmcache/cache.hpp>
 #include <lmcache/geometry.hpp>
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -26,6 +27,7 @@ struct HostSpan {
 
 struct Batch {
   kernels::PageBatch pages{};  ///< groups and buffer are the device's business
+  std::array<std::byte*, kernels::kMaxSections> host{};  ///< of each section's first page
   std::vector<HostSpan> spans;
   std::uint64_t buffer_bytes = 0;
 };

@@ -47,27 +47,10 @@ Error cuda_error(Cause cause, const std::string& what, CUresult error) {
   return {cause, what + ": CUDA driver error " + std::to_string(static_cast<int>(error))};
 }
 
-bool is_sticky(cudaError_t error) noexcept {
-  switch (error) {
-    case cudaErrorIllegalAddress:
-    case cudaErrorLaunchFailure:
-    case cudaErrorLaunchTimeout:
-    case cudaErrorAssert:
-    case cudaErrorHardwareStackError:
-    case cudaErrorIllegalInstruction:
-    case cudaErrorMisalignedAddress:
-    case cudaErrorInvalidAddressSpace:
-    case cudaErrorInvalidPc:
-    case cudaErrorECCUncorrectable:
-    case cudaErrorNvlinkUncorrectable:
-    case cudaErrorContained:
-    case cudaErrorContextIsDestroyed:
-    case cudaErrorDevicesUnavailable:
-    case cudaErrorUnknown:
-      return true;
-    default:
-      return false;
-  }
+Status check(cudaError_t error, const char* what) {
+  if (error == cudaSuccess) return {};
+  static_cast<void>(cudaGetLastError());
+  return cuda_error(Cause::kCopyFailed, what, error);
 }
 
 Result<const DriverFunctions*> driver() {

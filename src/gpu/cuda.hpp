@@ -15,9 +15,8 @@ namespace lmcache::gpu {
 [[nodiscard]] Error cuda_error(Cause cause, const std::string& what, cudaError_t error);
 [[nodiscard]] Error cuda_error(Cause cause, const std::string& what, CUresult error);
 
-/// Errors after which nothing works in this context any more: an illegal address, a failed kernel,
-/// uncorrectable memory, a GPU that fell off the bus.
-[[nodiscard]] bool is_sticky(cudaError_t error) noexcept;
+/// kCopyFailed unless all is well. Takes the error from the runtime, so that it is not met again.
+[[nodiscard]] Status check(cudaError_t error, const char* what);
 
 struct DriverFunctions {
   CUresult (*mem_get_address_range)(CUdeviceptr*, std::size_t*, CUdeviceptr) = nullptr;

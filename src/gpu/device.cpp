@@ -3,6 +3,7 @@
 #include "geometry/layout.hpp"
 #include "gpu/cuda.hpp"
 #include "obs/log.hpp"
+#include "page_copy.cuh"
 
 #include <algorithm>
 #include <chrono>
@@ -15,7 +16,7 @@ namespace {
 /// How often the ends of copies are looked for; a client does not wait for it, memory and leases
 /// do.
 constexpr std::chrono::microseconds kLook{100};
-constexpr std::chrono::microseconds kLookAtGates{20};
+constexpr std::chrono::microseconds kLookAtEvents{20};
 constexpr std::chrono::seconds kStopPatience{5};
 
 /// A context outlives its last user by this much: an engine that registers anew finds it there.
@@ -56,6 +57,7 @@ void Device::post(std::function<void()> task) {
     const std::lock_guard lock(mutex_);
     if (!stopped_) {
       tasks_.push_back(std::move(task));
+      due_ = true;
       wake_.notify_one();
       return;
     }
@@ -67,6 +69,7 @@ void Device::run() {
   std::unique_lock lock(mutex_);
   for (;;) {
     pulse_.beat();
+    due_ = stopping_.load();
     while (!tasks_.empty()) {
       auto task = std::move(tasks_.front());
       tasks_.pop_front();
@@ -80,16 +83,13 @@ void Device::run() {
     lock.unlock();
     advance();
     const Busy more = busy();
+    spin();
     lock.lock();
-    const auto due = [this] { return stopping_ || !tasks_.empty(); };
-    while (!due() && std::chrono::steady_clock::now() < expected_until_) {
-      lock.unlock();
-      std::this_thread::yield();
-      lock.lock();
-    }
-    const auto awake = [&] { return due() || std::chrono::steady_clock::now() < expected_until_; };
+    const auto awake = [&] {
+      return due_ || std::chrono::steady_clock::now() < expected_until_.load();
+    };
     if (more != Busy::kNo) {
-      wake_.wait_for(lock, more == Busy::kGated ? kLookAtGates : kLook, awake);
+      wake_.wait_for(lock, more == Busy::kWaiting ? kLookAtEvents : kLook, awake);
     } else if (active_ && users_ == 0) {
       const auto until = unused_since_ + kLinger;
       if (!wake_.wait_for(lock, obs::Pulse::kInterval, awake) &&
@@ -120,6 +120,13 @@ void Device::run() {
     for (const auto direction : {copy::Direction::kStore, copy::Direction::kRetrieve})
       lane->way(direction).fail_all({Cause::kStopping, "the server is stopping"});
   }
+  free_retired();
+}
+
+/// While a transfer is expected.
+void Device::spin() {
+  while (!due_ && std::chrono::steady_clock::now() < expected_until_.load())
+    std::this_thread::yield();
 }
 
 void Device::expect() {
@@ -159,7 +166,7 @@ void Device::read(MemoryPtr memory, std::vector<copy::Run> runs, std::function<v
 void Device::stop() {
   {
     const std::lock_guard lock(mutex_);
-    stopping_ = true;
+    stopping_ = due_ = true;
     wake_.notify_one();
   }
   if (thread_.joinable()) thread_.join();
@@ -179,7 +186,7 @@ Device::Busy Device::busy() const {
     if (!lane) continue;
     for (const auto direction : {copy::Direction::kStore, copy::Direction::kRetrieve}) {
       const Way& way = lane->way(direction);
-      if (way.gated()) return Busy::kGated;
+      if (way.awaits_engine()) return Busy::kWaiting;
       if (way.size() > 0) busy = Busy::kYes;
     }
   }
@@ -204,6 +211,7 @@ void Device::advance() {
       (direction == copy::Direction::kStore ? stores : retrieves) |= way.moving();
     }
   }
+  free_retired();
   const auto now = std::chrono::steady_clock::now();
   stores_.look(stores, now);
   retrieves_.look(retrieves, now);
@@ -240,6 +248,7 @@ Result<OpenedTensors> Device::open_now(const std::vector<wire::Descriptor>& tens
   unused_since_ = std::chrono::steady_clock::now();
   auto lane = take_lane();
   if (!lane) return lane.error();
+  ++(*lane)->users;
   ++users_;  // ~Memory takes it back, whatever happens from here on
   OpenedTensors opened;
   opened.memory = std::make_shared<Memory>(*this, std::move(*lane));
@@ -304,21 +313,18 @@ Status Device::open_tensor(const wire::Descriptor& tensor, Memory::Contents& con
 
 Status Device::activate() {
   if (active_) return {};
-  cudaError_t error = cudaSetDevice(ordinal_);
-  if (error == cudaSuccess) error = cudaFree(nullptr);
-  if (error != cudaSuccess) {
-    static_cast<void>(cudaGetLastError());
-    return cuda_error(Cause::kBadSegment, "GPU " + uuid_, error);
+  if (Status made = make_context(); !made) {
+    let_go();
+    if (!kept_) release_context();
+    return made;
   }
   active_ = true;
-  allocations_ = std::make_unique<AllocationTable>();
-  events_ = std::make_unique<EventPool>();
-  timeline_ = std::make_unique<Timeline>(*allocations_);
   context_.copy_blocks = options_.copy_blocks;
+  context_.slot_bytes = slot_bytes(options_.staging_bytes);
   context_.align_bytes = options_.align_bytes;
-  context_.isolated_ipc = options_.isolated_ipc;
   context_.pool = &pool_.pool();
   context_.events = events_.get();
+  context_.engine_events = engine_events_.get();
   context_.timeline = timeline_.get();
   context_.pending = &pending_;
   pool_.enter(ordinal_);
@@ -326,19 +332,42 @@ Status Device::activate() {
   return {};
 }
 
+Status Device::make_context() {
+  cudaError_t error = cudaSetDevice(ordinal_);
+  if (error == cudaSuccess) error = cudaFree(nullptr);
+  if (error != cudaSuccess) {
+    static_cast<void>(cudaGetLastError());
+    return cuda_error(Cause::kBadSegment, "GPU " + uuid_, error);
+  }
+  allocations_ = std::make_unique<AllocationTable>();
+  events_ = std::make_unique<EventPool>();
+  timeline_ = std::make_unique<Timeline>(*allocations_);
+  if (Status loaded = check(kernels::load_page_copy(), "loading the kernels"); !loaded)
+    return loaded;
+  if (Status made = timeline_->make(); !made) return made;
+  engine_events_ = std::make_unique<EngineEvents>(*timeline_, options_.isolated_ipc);
+  return {};
+}
+
 void Device::deactivate() {
   if (!active_ || users_ > 0) return;
   static_cast<void>(cudaSetDevice(ordinal_));  // ~Device may run on any thread
-  lanes_.clear();
-  timeline_.reset();
-  events_.reset();
-  allocations_.reset();
+  let_go();
   active_ = false;
   if (pool_.leave(ordinal_)) {
     release_context();
   } else {
     kept_ = true;
   }
+}
+
+/// Everything of ours in the context but the pool.
+void Device::let_go() {
+  lanes_.clear();
+  engine_events_.reset();
+  timeline_.reset();
+  events_.reset();
+  allocations_.reset();
 }
 
 void Device::release_context() {
@@ -361,7 +390,7 @@ void Device::tidy() {
 
 Result<std::shared_ptr<Lane>> Device::take_lane() {
   std::erase_if(lanes_, [](const auto& weak) { return weak.expired(); });
-  const std::uint64_t allowed = std::max<std::uint64_t>(1, options_.staging_bytes / kLaneBytes);
+  const std::uint64_t allowed = std::max<std::uint64_t>(1, options_.staging_bytes / lane_bytes());
   std::shared_ptr<Lane> lane;
   if (lanes_.size() < allowed) {
     lane = std::make_shared<Lane>(context_);
@@ -369,30 +398,45 @@ Result<std::shared_ptr<Lane>> Device::take_lane() {
       if (Status open = lane->way(direction).open(); !open) return open.error();
     lanes_.push_back(lane);
   } else {
-    lane = std::ranges::min(lanes_, {}, [](const auto& weak) { return weak.use_count(); }).lock();
+    lane = std::ranges::min(lanes_, {}, [](const auto& weak) { return weak.lock()->users; }).lock();
   }
   const std::lock_guard lock(mutex_);
-  status_.staging_bytes = lanes_.size() * kLaneBytes;
+  status_.staging_bytes = lanes_.size() * lane_bytes();
   return lane;
 }
 
 void Device::close(Memory::Contents contents, std::shared_ptr<Lane> lane) {
-  auto held = std::make_shared<std::pair<Memory::Contents, std::shared_ptr<Lane>>>(
-      std::move(contents), std::move(lane));
+  auto held = std::make_shared<Retired>(std::move(contents), std::move(lane));
   post([this, held] {
-    if (held->first.table != nullptr && cudaFree(held->first.table) != cudaSuccess)
-      static_cast<void>(cudaGetLastError());
-    held->first = {};
-    held->second.reset();
-    --users_;
-    std::erase_if(lanes_, [](const auto& weak) { return weak.expired(); });
-    {
-      const std::lock_guard lock(mutex_);
-      --status_.workers;
-      status_.staging_bytes = lanes_.size() * kLaneBytes;
-    }
-    unused_since_ = std::chrono::steady_clock::now();
+    retired_.push_back(std::move(*held));
+    free_retired();
   });
+}
+
+void Device::free_retired() {
+  if (!active_) return;
+  for (const auto& weak : lanes_) {
+    const auto lane = weak.lock();
+    if (lane && (lane->way(copy::Direction::kStore).gated() ||
+                 lane->way(copy::Direction::kRetrieve).gated()))
+      return;
+  }
+  allocations_->close_unused();
+  if (retired_.empty()) return;
+  users_ -= retired_.size();
+  const std::size_t gone = retired_.size();
+  for (const Retired& retired : retired_) {
+    --retired.lane->users;
+    if (retired.contents.table != nullptr && cudaFree(retired.contents.table) != cudaSuccess)
+      static_cast<void>(cudaGetLastError());
+  }
+  retired_.clear();
+  allocations_->close_unused();
+  std::erase_if(lanes_, [](const auto& weak) { return weak.expired(); });
+  unused_since_ = std::chrono::steady_clock::now();
+  const std::lock_guard lock(mutex_);
+  status_.workers -= gone;
+  status_.staging_bytes = lanes_.size() * lane_bytes();
 }
 
 void Device::submit(Transfer transfer) {

@@ -65,16 +65,23 @@ class Device {
   struct Task;
   void run();
   void post(std::function<void()> task);
+  void spin();
   void advance();
-  enum class Busy : std::uint8_t { kNo, kYes, kGated };
+  enum class Busy : std::uint8_t { kNo, kYes, kWaiting };
   [[nodiscard]] Busy busy() const;
   Result<OpenedTensors> open_now(const std::vector<wire::Descriptor>& tensors);
   Status open_tensor(const wire::Descriptor& tensor, Memory::Contents& contents,
                      OpenedTensors& opened);
   Status activate();
+  Status make_context();
   void deactivate();
+  void let_go();
   void release_context();
+  void free_retired();
   Result<std::shared_ptr<Lane>> take_lane();
+  [[nodiscard]] std::uint64_t lane_bytes() const noexcept {
+    return kSlotsPerLane * slot_bytes(options_.staging_bytes);
+  }
   void lose(cudaError_t error);
 
   const int ordinal_;
@@ -91,14 +98,23 @@ class Device {
   std::unique_ptr<AllocationTable> allocations_;
   std::unique_ptr<EventPool> events_;
   std::unique_ptr<Timeline> timeline_;
+  std::unique_ptr<EngineEvents> engine_events_;
   LaneContext context_;
   std::vector<std::weak_ptr<Lane>> lanes_;
+  /// What engines that have gone leave. To free it waits for everything on the GPU, so never while
+  /// a gate is closed, which only this thread can open.
+  struct Retired {
+    Memory::Contents contents;
+    std::shared_ptr<Lane> lane;
+  };
+  std::vector<Retired> retired_;
   BusyTime stores_, retrieves_;  ///< each direction of the link
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::function<void()>> tasks_;
-  std::chrono::steady_clock::time_point expected_until_{};
+  std::atomic<bool> due_ = false;  ///< there are tasks, or stopping_
+  std::atomic<std::chrono::steady_clock::time_point> expected_until_{};
   std::atomic<bool> stopping_ = false;
   bool stopped_ = false;
   DeviceStatus status_;

@@ -154,10 +154,11 @@ Status Devices::check(const Geometry& geometry) const {
     if (group.num_blocks >= kernels::kNoBlock)
       return Error{Cause::kBadGeometry, "a group of " + std::to_string(group.num_blocks) +
                                             " blocks; ids on a GPU have 32 bits"};
-    if (page + 512 <= kSlotBytes) continue;
+    const std::uint64_t slot = slot_bytes(impl_->options.staging_bytes);
+    if (page + 512 <= slot) continue;
     return Error{Cause::kBadGeometry, "a page of " + std::to_string(page) +
                                           " bytes does not fit a staging buffer of " +
-                                          std::to_string(kSlotBytes)};
+                                          std::to_string(slot)};
   }
   return {};
 }

@@ -1,6 +1,7 @@
 #include "gpu/events.hpp"
 
 #include "gpu/cuda.hpp"
+#include "gpu/transfer.hpp"
 
 #include <boost/endian/conversion.hpp>
 
@@ -40,7 +41,17 @@ Timeline::~Timeline() {
   if (words_ != nullptr && cudaFree(words_) != cudaSuccess) static_cast<void>(cudaGetLastError());
 }
 
-Result<Timeline::Awaited> Timeline::open(wire::ByteView handle) {
+Status Timeline::make() {
+  cudaError_t error = cudaMalloc(&words_, kSlots * 8);
+  if (error == cudaSuccess) error = cudaMemset(words_, 0, kSlots * 8);
+  if (error == cudaSuccess) error = cudaIpcGetMemHandle(&handle_, words_);
+  if (error == cudaSuccess) error = cudaStreamCreateWithFlags(&reader_, cudaStreamNonBlocking);
+  if (error == cudaSuccess) return {};
+  static_cast<void>(cudaGetLastError());
+  return cuda_error(Cause::kNoMemory, "timeline semaphores", error);
+}
+
+Result<Timeline::Awaited> Timeline::open(wire::ByteView handle, Opened& opened) {
   const auto malformed = [](const char* what) {
     return Error{Cause::kMalformed, std::string("timeline semaphore handle: ") + what};
   };
@@ -57,21 +68,19 @@ Result<Timeline::Awaited> Timeline::open(wire::ByteView handle) {
   std::array<std::byte, 64> memory;
   std::memcpy(memory.data(), handle.data() + 1, memory.size());
   const std::string name(reinterpret_cast<const char*>(memory.data()), memory.size());
-  auto owner = opened_.find(name);
-  if (owner == opened_.end()) {
-    auto opened = allocations_.open_ipc(memory);
-    if (!opened) return opened.error();
-    if ((*opened)->bytes() < kSlots * 8) return malformed("its buffer is too small");
-    owner = opened_.emplace(name, std::move(*opened)).first;
+  auto owner = opened.find(name);
+  if (owner == opened.end()) {
+    if (opened.size() >= kBuffers) return malformed("one buffer too many");
+    auto buffer = allocations_.open_ipc(memory);
+    if (!buffer) return buffer.error();
+    if ((*buffer)->bytes() < kSlots * 8) return malformed("its buffer is too small");
+    owner = opened.emplace(name, std::move(*buffer)).first;
   }
   return Awaited{owner->second->base() + offset, value};
 }
 
 bool Timeline::reached(const Awaited& awaited) {
   if (awaited.word == nullptr) return true;
-  if (reader_ == nullptr &&
-      cudaStreamCreateWithFlags(&reader_, cudaStreamNonBlocking) != cudaSuccess)
-    return false;
   std::uint64_t value = 0;
   if (cudaMemcpyAsync(&value, awaited.word, sizeof value, cudaMemcpyDeviceToHost, reader_) !=
           cudaSuccess ||
@@ -81,12 +90,6 @@ bool Timeline::reached(const Awaited& awaited) {
 }
 
 Result<wire::Bytes> Timeline::signal(cudaStream_t stream) {
-  if (words_ == nullptr) {
-    cudaError_t error = cudaMalloc(&words_, kSlots * 8);
-    if (error == cudaSuccess) error = cudaMemset(words_, 0, kSlots * 8);
-    if (error == cudaSuccess) error = cudaIpcGetMemHandle(&handle_, words_);
-    if (error != cudaSuccess) return cuda_error(Cause::kCopyFailed, "semaphore buffer", error);
-  }
   const auto [found, fresh] = by_stream_.try_emplace(stream);
   Word& word = found->second;
   if (fresh) word.slot = by_stream_.size();
@@ -108,6 +111,38 @@ Result<wire::Bytes> Timeline::signal(cudaStream_t stream) {
   std::memcpy(handle.data() + 65, &at, sizeof at);
   std::memcpy(handle.data() + 73, &value, sizeof value);
   return handle;
+}
+
+bool EngineEvent::over() const {
+  if (timeline_ != nullptr) return timeline_->reached(word_);
+  return !event_ || cudaEventQuery(event_.get()) == cudaSuccess;
+}
+
+Result<EngineEvent> EngineEvents::open(wire::ByteView handle, Timeline::Opened& opened) {
+  if (handle.size() == Timeline::kHandleBytes) {
+    const auto word = timeline_.open(handle, opened);
+    if (!word) return word.error();
+    return EngineEvent(timeline_, *word);
+  }
+  if (handle.size() == sizeof(cudaIpcEventHandle_t)) {
+    if (isolated_)
+      return Error{Cause::kMalformed,
+                   "an interprocess event, but the server runs with --isolated-ipc: it takes "
+                   "timeline semaphores"};
+    cudaIpcEventHandle_t name;
+    std::memcpy(&name, handle.data(), sizeof name);
+    cudaEvent_t event = nullptr;
+    if (Status open = check(cudaIpcOpenEventHandle(&event, name),
+                            "the request's event handle cannot be opened (do both processes share "
+                            "one IPC namespace?)");
+        !open)
+      return open.error();
+    return EngineEvent(Event(event));
+  }
+  if (names_no_event(handle)) return EngineEvent();
+  return Error{Cause::kMalformed,
+               "an event handle of " + std::to_string(handle.size()) +
+                   " bytes is neither an event (64) nor a timeline semaphore (81)"};
 }
 
 }  // namespace lmcache::gpu

@@ -62,8 +62,14 @@ class EventPool {
 class Timeline {
  public:
   static constexpr std::size_t kHandleBytes = 81;
+  /// Buffers that an engine has named, by handle. It sends them with every request, so they stay
+  /// open as long as its registration.
+  using Opened = std::map<std::string, AllocationPtr>;
+
   explicit Timeline(AllocationTable& allocations) : allocations_(allocations) {}
   ~Timeline();
+  /// Once, before anything else: our words. kNoMemory.
+  [[nodiscard]] Status make();
   Timeline(const Timeline&) = delete;
   Timeline& operator=(const Timeline&) = delete;
 
@@ -72,8 +78,8 @@ class Timeline {
     const std::byte* word = nullptr;  ///< device memory; nullptr: reached
     std::uint64_t value = 0;
   };
-  /// What `handle` (81 bytes) names.
-  [[nodiscard]] Result<Awaited> open(wire::ByteView handle);
+  /// What `handle` (81 bytes) names. kMalformed, kBadSegment.
+  [[nodiscard]] Result<Awaited> open(wire::ByteView handle, Opened& opened);
   /// Reads the word, on a stream of its own.
   [[nodiscard]] bool reached(const Awaited& awaited);
   /// A handle that is done when all work so far on `stream` is. Every stream has a word of its own.
@@ -81,15 +87,46 @@ class Timeline {
 
  private:
   static constexpr std::uint64_t kSlots = 4096;
+  static constexpr std::size_t kBuffers = 64;  ///< that one registration may name
   AllocationTable& allocations_;
-  std::map<std::string, AllocationPtr> opened_;  // stays open: its owner sends it with each request
-  void* words_ = nullptr;                        // ours, kSlots of 8 bytes; slot 0 stays free
+  void* words_ = nullptr;  // ours, kSlots of 8 bytes; slot 0 stays free
   cudaIpcMemHandle_t handle_{};
   struct Word {
     std::uint64_t slot = 0, value = 0;
   };
   std::map<cudaStream_t, Word> by_stream_;
   cudaStream_t reader_ = nullptr;
+};
+
+/// What a request asks its copy to wait for: an event of the engine's, a word of a timeline, or
+/// nothing.
+class EngineEvent {
+ public:
+  EngineEvent() = default;
+  explicit EngineEvent(Event event) : event_(std::move(event)) {}
+  EngineEvent(Timeline& timeline, const Timeline::Awaited& word)
+      : timeline_(&timeline), word_(word) {}
+  /// Nothing is left to wait for.
+  [[nodiscard]] bool over() const;
+
+ private:
+  Event event_;
+  Timeline* timeline_ = nullptr;
+  Timeline::Awaited word_;
+};
+
+/// Opens what requests name.
+class EngineEvents {
+ public:
+  /// `isolated`: engines share no IPC namespace, so an interprocess event cannot be one of theirs.
+  EngineEvents(Timeline& timeline, bool isolated) : timeline_(timeline), isolated_(isolated) {}
+
+  /// kMalformed; kBadSegment or kCopyFailed with the driver's reason.
+  [[nodiscard]] Result<EngineEvent> open(wire::ByteView handle, Timeline::Opened& opened);
+
+ private:
+  Timeline& timeline_;
+  const bool isolated_;
 };
 
 }  // namespace lmcache::gpu

@@ -3,6 +3,7 @@
 #include "geometry/layout.hpp"
 #include "gpu/cuda.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 namespace lmcache::gpu {
@@ -15,14 +16,23 @@ kernels::PageLoop loop(const PagePart& part) {
 
 }  // namespace
 
+std::uint32_t Memory::allocation_of(const std::byte* page) const {
+  const auto found = std::ranges::find_if(contents_.allocations, [page](const AllocationPtr& one) {
+    return page >= one->base() && page < one->base() + one->bytes();
+  });
+  return static_cast<std::uint32_t>(found - contents_.allocations.begin());
+}
+
 Status Memory::prepare(const Geometry& geometry, const std::vector<std::byte*>& bases) {
   if (contents_.table != nullptr) return {};
   origins_.clear();
   std::size_t words = 0;
   for (const KernelGroup& group : geometry.kernel_groups) {
-    std::vector<std::uint64_t>& addresses = origins_.emplace_back();
-    for (const PlaneOrigin& origin : group.origins)
-      addresses.push_back(reinterpret_cast<std::uint64_t>(bases[origin.tensor]) + origin.offset);
+    std::vector<Origin>& addresses = origins_.emplace_back();
+    for (const PlaneOrigin& origin : group.origins) {
+      const std::byte* page = bases[origin.tensor] + origin.offset;
+      addresses.push_back({reinterpret_cast<std::uint64_t>(page), allocation_of(page)});
+    }
     words += addresses.size();
   }
   const std::size_t groups_bytes = geometry.kernel_groups.size() * sizeof(kernels::PageGroup);
@@ -44,8 +54,10 @@ Status Memory::prepare(const Geometry& geometry, const std::vector<std::byte*>& 
     made.loops = one_run ? 0 : static_cast<std::uint32_t>(group.parts.size());
     for (std::uint32_t l = 0; l < made.loops; ++l) made.loop[l] = loop(group.parts[l]);
     std::memcpy(image.data() + g * sizeof made, &made, sizeof made);
-    std::memcpy(image.data() + at, origins_[g].data(), origins_[g].size() * 8);
-    at += origins_[g].size() * 8;
+    for (const Origin& origin : origins_[g]) {
+      std::memcpy(image.data() + at, &origin.address, sizeof origin.address);
+      at += sizeof origin.address;
+    }
   }
   error = cudaMemcpy(contents_.table, image.data(), image.size(), cudaMemcpyHostToDevice);
   if (error != cudaSuccess)

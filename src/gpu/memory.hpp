@@ -3,6 +3,7 @@
 
 #include "gpu/allocation.hpp"
 #include "gpu/events.hpp"
+#include "gpu/rects.hpp"
 #include "gpu/transfer.hpp"
 #include "page_batch.hpp"
 
@@ -21,6 +22,7 @@ class Memory {
  public:
   struct Contents {
     std::vector<AllocationPtr> allocations;
+    Timeline::Opened semaphores;
     void* table = nullptr;  ///< device memory: PageGroups and their origins
   };
 
@@ -38,16 +40,15 @@ class Memory {
   [[nodiscard]] const kernels::PageGroup* groups() const noexcept {
     return static_cast<const kernels::PageGroup*>(contents_.table);
   }
-  /// Addresses of block 0's pages: [kernel group][plane * layers + layer].
-  [[nodiscard]] const std::vector<std::vector<std::uint64_t>>& origins() const noexcept {
-    return origins_;
-  }
+  [[nodiscard]] const Origins& origins() const noexcept { return origins_; }
 
  private:
+  [[nodiscard]] std::uint32_t allocation_of(const std::byte* page) const;
+
   Device& device_;
   std::shared_ptr<Lane> lane_;
   Contents contents_;
-  std::vector<std::vector<std::uint64_t>> origins_;
+  Origins origins_;
 };
 
 }  // namespace lmcache::gpu

@@ -3,31 +3,51 @@
 #include "geometry/layout.hpp"
 
 #include <algorithm>
+#include <span>
 
 namespace lmcache::gpu {
 namespace {
 
-/// Distance of neighbouring origins where all are equally spaced and do not overlap, else 0. A
-/// single origin has no distance that matters.
-std::uint64_t even_pitch(const std::vector<std::uint64_t>& origins, std::uint64_t page) {
-  if (origins.size() == 1) return page;
-  const std::uint64_t pitch = origins[1] - origins[0];
-  if (origins[1] <= origins[0] || pitch < page) return 0;
-  for (std::size_t i = 2; i < origins.size(); ++i)
-    if (origins[i] - origins[i - 1] != pitch) return 0;
-  return pitch;
-}
+/// What a rectangle's rows may be apart: the driver takes no more.
+constexpr std::uint64_t kMostPitch = INT32_MAX;
 
+/// Planned at a time.
+constexpr std::uint64_t kBatchBytes = 64ull << 20;
+
+/// Neighbours that follow each other, or lie evenly spaced.
 struct Stretch {
-  std::uint32_t first = 0, count = 0;  ///< kept ids whose blocks follow each other
+  std::uint32_t first = 0, count = 0;
+  std::uint64_t pitch = 0;  ///< of origins
 };
 
-std::vector<Stretch> stretches(const std::vector<std::uint32_t>& ids) {
+/// Origins in one allocation that are evenly spaced, and whose pages do not overlap.
+std::vector<Stretch> even_stretches(std::span<const Origin> origins, std::uint64_t page) {
+  std::vector<Stretch> found;
+  for (std::uint32_t i = 0; i < origins.size(); ++i) {
+    const Origin& origin = origins[i];
+    std::uint64_t pitch = 0;
+    if (i > 0 && origin.allocation == origins[i - 1].allocation &&
+        origin.address > origins[i - 1].address)
+      pitch = origin.address - origins[i - 1].address;
+    const bool apart = pitch >= page && pitch <= kMostPitch;
+    if (apart && (found.back().count == 1 || pitch == found.back().pitch)) {
+      found.back().pitch = pitch;
+      ++found.back().count;
+    } else {
+      found.push_back({i, 1, page});  // a single one has no distance that matters
+    }
+  }
+  return found;
+}
+
+/// Ids whose blocks follow each other, if those are near enough; those that are not copied are left
+/// out.
+std::vector<Stretch> id_stretches(std::span<const std::uint32_t> ids, bool near) {
   std::vector<Stretch> found;
   for (std::uint32_t i = 0; i < ids.size(); ++i) {
     if (ids[i] == kernels::kNoBlock) continue;
     const bool continues =
-        i > 0 && !found.empty() && ids[i - 1] != kernels::kNoBlock && ids[i] == ids[i - 1] + 1;
+        near && i > 0 && ids[i - 1] != kernels::kNoBlock && ids[i] == ids[i - 1] + 1;
     if (continues) {
       ++found.back().count;
     } else {
@@ -37,41 +57,52 @@ std::vector<Stretch> stretches(const std::vector<std::uint32_t>& ids) {
   return found;
 }
 
+/// The pages of some blocks of one kernel group; on the host they follow each other, [origin][id].
+struct Section {
+  const KernelGroup& group;
+  std::span<const Origin> origins;
+  std::span<const std::uint32_t> ids;
+  std::byte* host;
+};
+
 /// Pages that are one run of bytes each.
-void add_runs(const KernelGroup& group, const std::vector<std::uint64_t>& origins,
-              const std::vector<std::uint32_t>& ids, std::byte* region, std::vector<Rect>& rects) {
-  const std::uint64_t page = geometry::page_bytes(group);
-  const auto runs = stretches(ids);
-  const std::uint64_t pitch = even_pitch(origins, page);
+void add_runs(const Section& section, std::vector<Rect>& rects) {
+  const std::uint64_t page = geometry::page_bytes(section.group);
+  const std::uint64_t stride = section.group.block_stride_bytes;
+  const std::uint64_t row = section.ids.size() * page;  // of the host's
+  const auto runs = id_stretches(section.ids, stride <= kMostPitch);
+  const auto layers = even_stretches(section.origins, page);
   std::uint64_t copied = 0;
   for (const Stretch& run : runs) copied += run.count;
-  if (pitch != 0 && copied <= runs.size() * origins.size()) {
-    // A block's pages of all layers.
-    for (std::uint32_t i = 0; i < ids.size(); ++i) {
-      if (ids[i] == kernels::kNoBlock) continue;
-      rects.push_back({origins[0] + ids[i] * group.block_stride_bytes, region + i * page, pitch,
-                       group.kept_ids * page, page, origins.size()});
+  if (copied * layers.size() <= runs.size() * section.origins.size()) {
+    for (const Stretch& some : layers) {  // a block's pages of evenly spaced layers
+      for (std::uint32_t i = 0; i < section.ids.size(); ++i) {
+        if (section.ids[i] == kernels::kNoBlock) continue;
+        rects.push_back({section.origins[some.first].address + section.ids[i] * stride,
+                         section.host + some.first * row + i * page, some.pitch, row, page,
+                         some.count});
+      }
     }
     return;
   }
-  for (std::size_t o = 0; o < origins.size(); ++o) {  // a layer's pages of blocks in a row
-    std::byte* row = region + o * group.kept_ids * page;
+  for (std::size_t o = 0; o < section.origins.size(); ++o) {  // a layer's pages of blocks in a row
     for (const Stretch& run : runs)
-      rects.push_back({origins[o] + ids[run.first] * group.block_stride_bytes,
-                       row + run.first * page, group.block_stride_bytes, page, page, run.count});
+      rects.push_back({section.origins[o].address + section.ids[run.first] * stride,
+                       section.host + o * row + run.first * page, run.count > 1 ? stride : page,
+                       page, page, run.count});
   }
 }
 
 /// Pages whose rows are elsewhere in an object than in the page: a rectangle for each inner loop.
-void add_loops(const KernelGroup& group, const std::vector<std::uint64_t>& origins,
-               const std::vector<std::uint32_t>& ids, std::byte* region, std::vector<Rect>& rects) {
-  const std::uint64_t page = geometry::page_bytes(group);
-  for (std::size_t o = 0; o < origins.size(); ++o) {
-    for (std::uint32_t i = 0; i < ids.size(); ++i) {
-      if (ids[i] == kernels::kNoBlock) continue;
-      const std::uint64_t at = origins[o] + ids[i] * group.block_stride_bytes;
-      std::byte* host = region + (o * group.kept_ids + i) * page;
-      for (const PagePart& part : group.parts) {
+void add_loops(const Section& section, std::vector<Rect>& rects) {
+  const std::uint64_t page = geometry::page_bytes(section.group);
+  for (std::size_t o = 0; o < section.origins.size(); ++o) {
+    for (std::uint32_t i = 0; i < section.ids.size(); ++i) {
+      if (section.ids[i] == kernels::kNoBlock) continue;
+      const std::uint64_t at =
+          section.origins[o].address + section.ids[i] * section.group.block_stride_bytes;
+      std::byte* host = section.host + (o * section.ids.size() + i) * page;
+      for (const PagePart& part : section.group.parts) {
         // The longer loop becomes the rows.
         const bool outer = part.n1 == 1;
         const std::uint32_t rows = outer ? part.n0 : part.n1, count = outer ? 1 : part.n0;
@@ -88,20 +119,25 @@ void add_loops(const KernelGroup& group, const std::vector<std::uint64_t>& origi
 
 }  // namespace
 
-std::vector<Rect> plan_rects(const Pages& pages,
-                             const std::vector<std::vector<std::uint64_t>>& origins) {
-  std::vector<Rect> rects;
-  std::vector<std::uint32_t> ids;
-  for (const ObjectRef& object : pages.objects) {
-    for (const std::uint32_t g : pages.geometry->object_groups[object.group].kernel_groups) {
-      const KernelGroup& group = pages.geometry->kernel_groups[g];
-      if (!copied_ids(pages, g, object.chunk - pages.first_chunk, ids)) continue;
-      const bool one_run =
-          group.parts.size() == 1 && group.parts[0].run == geometry::page_bytes(group);
-      (one_run ? add_runs : add_loops)(group, origins[g], ids, object.data + group.object_offset,
-                                       rects);
-    }
+void add_rects(const Batch& batch, const Geometry& geometry, const Origins& origins,
+               std::vector<Rect>& rects) {
+  for (std::uint32_t s = 0; s < batch.pages.sections; ++s) {
+    const kernels::PageSection& part = batch.pages.section[s];
+    const KernelGroup& group = geometry.kernel_groups[part.group];
+    const Section section{
+        group, std::span(origins[part.group]).subspan(part.first_origin, part.origins),
+        std::span(batch.pages.ids).subspan(part.first_id, part.ids), batch.host[s]};
+    const bool one_run =
+        group.parts.size() == 1 && group.parts[0].run == geometry::page_bytes(group);
+    (one_run ? add_runs : add_loops)(section, rects);
   }
+}
+
+std::vector<Rect> plan_rects(const Pages& pages, const Origins& origins) {
+  std::vector<Rect> rects;
+  Batcher batches(pages);
+  Batch batch;
+  while (batches.next(kBatchBytes, batch)) add_rects(batch, *pages.geometry, origins, rects);
   return rects;
 }
 

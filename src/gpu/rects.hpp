@@ -1,6 +1,6 @@
 // The same bytes without the kernel: copies that the GPU's copy engines do by themselves, a
-// rectangle each. They take no time from the engine's kernels, but a rectangle costs about as much
-// as 100 KB of the link, so they pay where pages lie evenly spaced.
+// rectangle each. They take no time from the engine's kernels and need no turn of the GPU, but a
+// rectangle costs about as much as 100 KB of the link, so they pay where pages lie evenly spaced.
 #pragma once
 
 #include "gpu/batcher.hpp"
@@ -18,11 +18,21 @@ struct Rect {
   std::uint64_t width = 0, rows = 0;
 };
 
-/// Rectangles for all pages. Few and large where pages are single runs of bytes; where they are not
-/// (HND, format 14) each page takes several. `origins[g]`: address of block 0's page of every
-/// (plane, layer) of kernel group g.
-[[nodiscard]] std::vector<Rect> plan_rects(const Pages& pages,
-                                           const std::vector<std::vector<std::uint64_t>>& origins);
+/// Where block 0's page of a plane and layer is. No rectangle reaches from one allocation into
+/// another.
+struct Origin {
+  std::uint64_t address = 0;
+  std::uint32_t allocation = 0;  ///< equal for those in one allocation
+};
+using Origins = std::vector<std::vector<Origin>>;  ///< [kernel group][plane and layer]
+
+/// Adds rectangles for the pages of a batch. Few and large where pages are single runs of bytes;
+/// where they are not (HND, format 14) each page takes several.
+void add_rects(const Batch& batch, const Geometry& geometry, const Origins& origins,
+               std::vector<Rect>& rects);
+
+/// Rectangles for all pages of a transfer.
+[[nodiscard]] std::vector<Rect> plan_rects(const Pages& pages, const Origins& origins);
 
 /// Bytes that all rectangles move.
 [[nodiscard]] std::uint64_t total_bytes(const std::vector<Rect>& rects) noexcept;

@@ -9,13 +9,14 @@ namespace {
 
 using copy::Direction;
 
-std::vector<std::vector<std::uint64_t>> origins(const World& world) {
-  std::vector<std::vector<std::uint64_t>> out;
+gpu::Origins origins(const World& world) {
+  gpu::Origins out;
   for (const KernelGroup& group : world.geometry->kernel_groups) {
     out.emplace_back();
     for (const PlaneOrigin& origin : group.origins)
-      out.back().push_back(reinterpret_cast<std::uint64_t>(world.bases[origin.tensor]) +
-                           origin.offset);
+      out.back().push_back(
+          {reinterpret_cast<std::uint64_t>(world.bases[origin.tensor]) + origin.offset,
+           static_cast<std::uint32_t>(world.segment_of(origin.tensor))});
   }
   return out;
 }
@@ -79,6 +80,28 @@ TEST(Rects, OnePerBlockWhereLayersAreEvenlySpaced) {
   std::uint64_t bytes = 0;
   for (const ObjectRef& object : objects) bytes += object.bytes;
   EXPECT_EQ(gpu::total_bytes(rects), bytes);
+}
+
+/// The driver refuses a rectangle that reaches from one allocation into another, however evenly
+/// they lie.
+TEST(Rects, StayInOneAllocation) {
+  KvCase kv;
+  kv.made = deepseek_v4(120);
+  World world(kv, 256, 1, 9);
+  Bytes pool(world.object_bytes(4096));
+  const auto objects = world.objects(pool.data(), 4096);
+  const gpu::Pages pages{world.geometry.get(), &world.ids, objects, 0, 0, 0, 4096};
+  gpu::Origins apart = origins(world);
+  std::uint64_t expected = 0;
+  for (std::size_t g = 0; g < apart.size(); ++g) {
+    const KernelGroup& group = world.geometry->kernel_groups[g];
+    for (std::uint32_t layer = 0; layer < apart[g].size(); ++layer)
+      apart[g][layer].allocation = layer / 2;
+    const bool runs = group.format != KvFormat::kNlXNbBsvBss;
+    expected +=
+        runs ? (apart[g].size() + 1) / 2 * group.kept_ids : 2 * apart[g].size() * group.kept_ids;
+  }
+  EXPECT_EQ(plan_rects(pages, apart).size(), expected);
 }
 
 }  // namespace

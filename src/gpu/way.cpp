@@ -1,13 +1,12 @@
-#include "gpu/lane.hpp"
+#include "gpu/way.hpp"
 
 #include "geometry/layout.hpp"
 #include "gpu/cuda.hpp"
+#include "gpu/lane.hpp"
 #include "gpu/memory.hpp"
 #include "page_copy.cuh"
 
 #include <algorithm>
-#include <atomic>
-#include <cstring>
 
 namespace lmcache::gpu {
 namespace {
@@ -19,20 +18,18 @@ constexpr std::uint64_t kLeastBatch = 1ull << 20;
 constexpr std::uint64_t kLeastRect = 16ull << 10;
 constexpr int kRectsAtOnce = 12;
 
-/// Shorter ones tell more of the polling than of the link.
-constexpr std::uint64_t kLeastMeasured = 4ull << 20;
-constexpr std::uint64_t kFirstSamples = 4;
-constexpr std::chrono::milliseconds kTryAgain{1000};
-
-Status check(cudaError_t error, const char* what) {
-  if (error == cudaSuccess) return {};
-  static_cast<void>(cudaGetLastError());
-  return cuda_error(Cause::kCopyFailed, what, error);
-}
+/// What the link takes in the time that the GPU needs to change processes. Before batches it must
+/// go nearly at the link's speed.
+constexpr std::uint64_t kHeadBytes = 7ull << 20;
+constexpr std::uint64_t kLeastHeadRect = 128ull << 10;
 
 Pages pages_of(const Transfer& transfer, const LaneContext& context) {
   return {transfer.geometry.get(), &transfer.ids,        transfer.objects,   transfer.first_chunk,
           transfer.null_id,        transfer.skip_tokens, context.align_bytes};
+}
+
+bool worthwhile(const std::vector<Rect>& rects, std::uint64_t least) {
+  return total_bytes(rects) >= least * rects.size();
 }
 
 }  // namespace
@@ -45,7 +42,6 @@ Running::Running(Transfer given, LaneContext& context) : transfer(std::move(give
 }
 
 Way::~Way() {
-  if (gate_ != nullptr) static_cast<void>(cudaFreeHost(gate_));
   for (const Slot& slot : slots_)
     if (slot.buffer != nullptr) static_cast<void>(cudaFree(slot.buffer));
   for (const cudaStream_t stream : {kernel_, dma_})
@@ -59,13 +55,8 @@ Status Way::open() {
   for (cudaStream_t* stream : {&kernel_, &dma_})
     if (error == cudaSuccess)
       error = cudaStreamCreateWithPriority(stream, cudaStreamNonBlocking, greatest);
-  if (error == cudaSuccess) {
-    error = cudaHostAlloc(reinterpret_cast<void**>(&gate_), sizeof *gate_,
-                          cudaHostAllocMapped | cudaHostAllocPortable);
-    if (error == cudaSuccess) *gate_ = 0;
-  }
   for (Slot& slot : slots_) {
-    if (error == cudaSuccess) error = cudaMalloc(&slot.buffer, kSlotBytes);
+    if (error == cudaSuccess) error = cudaMalloc(&slot.buffer, context_.slot_bytes);
     if (error != cudaSuccess) {
       static_cast<void>(cudaGetLastError());
       return cuda_error(Cause::kNoMemory, "streams and staging buffers", error);
@@ -76,7 +67,7 @@ Status Way::open() {
       *event = std::move(*made);
     }
   }
-  return {};
+  return gate_.make();
 }
 
 Status Way::wait_for(cudaEvent_t event) {
@@ -89,36 +80,36 @@ void Way::submit(Transfer transfer) {
 }
 
 cudaError_t Way::advance() {
-  while (!waiting_.empty() && !full()) {
-    Running& running = *waiting_.front();
-    Result<bool> all = running.begun ? Result<bool>(false) : [&]() -> Result<bool> {
-      running.begun = true;
-      if (Status begun = begin(running); !begun) return begun.error();
-      return false;
-    }();
-    if (all && holds(running)) break;
-    if (!running.status) all = running.status.error();
-    if (all) all = enqueue(running);
-    if (all && !*all) break;  // as far ahead of the GPU as it may be
-    if (!all) running.status = all.error();
-    if (const Status finished = finish(running); !finished && running.status)
-      running.status = finished.error();
-    std::unique_ptr<Running> moved = std::move(waiting_.front());
-    waiting_.pop_front();
-    if (!moved->end) {  // not even an event: what has been enqueued is unknown
-      const cudaError_t idle = cudaDeviceSynchronize();
-      close(std::move(moved));
-      if (is_sticky(idle)) return idle;
+  for (auto next = waiting_.begin(); next != waiting_.end() && !checkpoints_.full();) {
+    Running& running = **next;
+    if (!std::exchange(running.begun, true)) running.status = begin(running);
+    if (running.status && holds(running)) {  // those behind it need not wait
+      ++next;
       continue;
     }
-    queued_.push_back(std::move(moved));
+    if (running.status) {
+      const Result<bool> all = enqueue(running);
+      if (all && !*all) break;  // as far ahead of the GPU as it may be
+      if (!all) running.status = all.error();
+    }
+    const cudaError_t error = finish(running);
+    queued_.push_back(std::move(*next));
+    next = waiting_.erase(next);
+    if (error != cudaSuccess) return error;
   }
+  checkpoints_.pass();
   look();
-  // Staged and direct transfers end in their own order.
+  return close_ended();
+}
+
+/// Staged and direct transfers end in their own order.
+cudaError_t Way::close_ended() {
   for (std::size_t i = 0; i < queued_.size();) {
-    const cudaError_t state = cudaEventQuery(queued_[i]->end->event());
-    const bool waits = std::ranges::any_of(queued_[i]->needs,
-                                           [](const FencePtr& fence) { return !fence->settled(); });
+    const Running& running = *queued_[i];
+    const cudaError_t state =
+        running.end ? cudaEventQuery(running.end->event()) : cudaSuccess;  // nothing was enqueued
+    const bool waits =
+        std::ranges::any_of(running.needs, [](const FencePtr& fence) { return !fence->settled(); });
     if (state == cudaErrorNotReady || (state == cudaSuccess && waits)) {
       ++i;
       continue;
@@ -142,22 +133,24 @@ Status Way::begin(Running& running) {
     return Error{Cause::kTimeout, "the copy could not begin in time"};
   Memory& memory = *transfer.memory;
   if (Status ready = memory.prepare(*transfer.geometry, transfer.bases); !ready) return ready;
+  auto event = context_.engine_events->open(transfer.event, memory.contents().semaphores);
+  if (!event) return event.error();
+  running.engine_event = std::move(*event);
+  auto end = context_.events->next();
+  if (!end) return end.error();
+  running.end = std::move(*end);  // from here on something may be enqueued
+
   running.needs = context_.pending->find(transfer.objects);
   running.alone = queued_.empty() && running.needs.empty();
-  if (direct_may_be_faster()) {
-    auto rects = plan_rects(pages_of(transfer, context_), memory.origins());
-    if (total_bytes(rects) >= kLeastRect * rects.size()) {
-      running.rects = std::move(rects);
-      running.direct = true;
-      ++context_.direct_transfers;
-    }
-  }
+  choose_path(running);
 
   // A DMA to memory that is not pinned blocks this thread until it has ended, so it must not have
-  // to wait for anything that this thread does.
-  running.held = std::ranges::any_of(transfer.objects, [this](const ObjectRef& object) {
-    return !context_.pool->pinned(object.data);
-  });
+  // to wait for anything that this thread does. Nor may the streams that engines share.
+  running.held = memory.lane().users > 1 ||
+                 std::ranges::any_of(transfer.objects, [this](const ObjectRef& object) {
+                   return !context_.pool->pinned(object.data);
+                 });
+  if (running.held) return {};
   if (Status waits = wait_for_engine(running); !waits) return waits;
   for (const FencePtr& fence : running.needs) {  // their bytes are read by DMA
     const auto store = std::static_pointer_cast<ExportedEvent>(fence);
@@ -165,59 +158,52 @@ Status Way::begin(Running& running) {
         !waits)
       return waits;
   }
+  // Behind the gate: while the engine works, no turn is taken from it.
+  if (running.path == Path::kStaged && !running.rects.empty())
+    return check(kernels::launch_nothing(kernel_), "launching an empty kernel");
   return {};
 }
 
-/// Makes whatever touches the engine's pages wait for the request's event: the kernel, or the copy
-/// engines alone.
+/// The whole transfer by the copy engines alone, or what they move until the first kernel has its
+/// turn.
+void Way::choose_path(Running& running) {
+  const Pages pages = pages_of(running.transfer, context_);
+  const Origins& origins = running.transfer.memory->origins();
+  if (running.left <= kHeadBytes || paths_.choose(Clock::now()) == Path::kDirect) {
+    running.rects = plan_rects(pages, origins);
+    if (worthwhile(running.rects, kLeastRect)) {
+      running.path = Path::kDirect;
+      ++context_.direct_transfers;
+    } else {
+      running.rects.clear();
+    }
+  } else if (direction_ == copy::Direction::kStore && running.alone) {
+    Batcher batches(pages);
+    if (!batches.next(kHeadBytes, batch_)) return;
+    add_rects(batch_, *pages.geometry, origins, running.rects);
+    if (worthwhile(running.rects, kLeastHeadRect)) {
+      running.batches.emplace(batches);
+      running.left -= std::min(running.left, batch_.buffer_bytes);
+      running.next_batch = kHeadBytes / 2;
+    } else {
+      running.rects.clear();
+    }
+  }
+}
+
+/// Whatever touches the engine's pages waits for the request's event.
 Status Way::wait_for_engine(Running& running) {
-  const wire::ByteView event(running.transfer.event);
-  if (event.size() == Timeline::kHandleBytes) {
-    auto word = context_.timeline->open(event);
-    if (!word) return word.error();
-    running.engine_word = *word;
-    return running.held ? Status{} : close_gate(running);
-  }
-  if (event.size() == sizeof(cudaIpcEventHandle_t)) {
-    if (context_.isolated_ipc)
-      return Error{Cause::kMalformed,
-                   "an interprocess event, but the server runs with --isolated-ipc: it takes "
-                   "timeline semaphores"};
-    cudaIpcEventHandle_t handle;
-    std::memcpy(&handle, event.data(), sizeof handle);
-    cudaEvent_t opened = nullptr;
-    if (Status open = check(cudaIpcOpenEventHandle(&opened, handle),
-                            "the request's event handle cannot be opened (do both processes share "
-                            "one IPC namespace?)");
-        !open)
-      return open;
-    running.engine_event = Event(opened);
-    return over(running) || running.held ? Status{} : close_gate(running);
-  }
-  if (names_no_event(event)) return {};
-  return Error{Cause::kMalformed,
-               "an event handle of " + std::to_string(event.size()) +
-                   " bytes is neither an event (64) nor a timeline semaphore (81)"};
-}
-
-/// Is what the engine has asked to wait for over?
-bool Way::over(const Running& running) const {
-  if (running.engine_word) return context_.timeline->reached(*running.engine_word);
-  return !running.engine_event || cudaEventQuery(running.engine_event.get()) == cudaSuccess;
-}
-
-/// The copy waits for a word of ours, which look() sets when the engine's event is over or the
-/// engine has gone: nothing on the device ever waits for another process itself.
-Status Way::close_gate(Running& running) {
-  running.gate = ++gates_;
-  const auto functions = driver();
-  if (!functions) return functions.error();
-  const CUresult error = (*functions)
-                             ->stream_wait_value64(running.direct ? dma_ : kernel_,
-                                                   reinterpret_cast<CUdeviceptr>(gate_),
-                                                   running.gate, CU_STREAM_WAIT_VALUE_GEQ);
-  if (error != CUDA_SUCCESS) return cuda_error(Cause::kCopyFailed, "waiting for the engine", error);
-  return {};
+  if (running.engine_event.over()) return {};
+  const auto close_before = [&](cudaStream_t stream) -> Status {
+    const auto number = gate_.close(stream);
+    if (!number) return number.error();
+    running.gate = *number;
+    return {};
+  };
+  Status closed;
+  if (running.path == Path::kStaged) closed = close_before(kernel_);
+  if (closed && !running.rects.empty()) closed = close_before(dma_);
+  return closed;
 }
 
 /// True while a held transfer may not start; sets its status if it never may.
@@ -225,31 +211,23 @@ bool Way::holds(Running& running) {
   if (!running.held) return false;
   if (running.abandoned || Clock::now() > running.transfer.start_by) {
     running.status = Error{Cause::kTimeout, "the engine has gone, or its event took too long"};
-  } else if (!over(running) || std::ranges::any_of(running.needs, [](const FencePtr& fence) {
-               return !fence->settled();
-             })) {
+  } else if (!running.engine_event.over() ||
+             std::ranges::any_of(running.needs,
+                                 [](const FencePtr& fence) { return !fence->settled(); })) {
     return true;
   }
   running.held = false;
   return false;
 }
 
-void Way::open_gate(Running& running) {
-  if (running.gate == 0) return;
-  std::atomic_ref(*gate_).store(std::max(std::exchange(running.gate, 0), *gate_),
-                                std::memory_order_release);
-}
-
 Result<bool> Way::enqueue(Running& running) {
-  if (running.direct) {
-    while (running.next_rect < running.rects.size()) {
-      if (full()) return false;
-      if (Status done = enqueue_rects(running); !done) return done.error();
-    }
-    return true;
+  while (running.next_rect < running.rects.size()) {
+    if (checkpoints_.full()) return false;
+    if (Status done = enqueue_rects(running); !done) return done.error();
   }
+  if (running.path == Path::kDirect) return true;
   for (;;) {
-    if (full()) return false;
+    if (checkpoints_.full()) return false;
     if (!running.batches->next(next_bytes(running), batch_)) return true;
     running.left -= std::min(running.left, batch_.buffer_bytes);
     if (Status done = enqueue_batch(running, batch_); !done) return done.error();
@@ -258,9 +236,10 @@ Result<bool> Way::enqueue(Running& running) {
 
 std::uint64_t Way::next_bytes(Running& running) const {
   if (direction_ == copy::Direction::kStore) {
-    running.next_batch = std::min(kSlotBytes, std::max(kLeastBatch, running.next_batch * 2));
+    running.next_batch =
+        std::min(context_.slot_bytes, std::max(kLeastBatch, running.next_batch * 2));
   } else {
-    running.next_batch = std::clamp(running.left / 2, kLeastBatch, kSlotBytes);
+    running.next_batch = std::clamp(running.left / 2, kLeastBatch, context_.slot_bytes);
   }
   for (const KernelGroup& group : running.transfer.geometry->kernel_groups)
     running.next_batch = std::max(running.next_batch, geometry::page_bytes(group) + 512);
@@ -280,19 +259,7 @@ Status Way::enqueue_batch(Running& running, Batch& batch) {
   if (ok) ok = store ? enqueue_spans(batch, second) : enqueue_kernel(batch, second);
   if (ok) ok = check(cudaEventRecord(slot.second.get(), second), "recording an event");
   if (!ok) return ok;
-  return turn_ % kBatchesPerMark == 0 ? mark(second) : Status{};
-}
-
-/// How far the GPU has come: full() looks at it.
-Status Way::mark(cudaStream_t stream) {
-  if (spare_.empty()) {
-    auto made = make_event(cudaEventDisableTiming);
-    if (!made) return made.error();
-    spare_.push_back(std::move(*made));
-  }
-  checkpoints_.push_back(std::move(spare_.back()));
-  spare_.pop_back();
-  return check(cudaEventRecord(checkpoints_.back().get(), stream), "recording an event");
+  return turn_ % kBatchesPerMark == 0 ? checkpoints_.mark(second) : Status{};
 }
 
 Status Way::enqueue_kernel(const Batch& batch, cudaStream_t stream) const {
@@ -327,44 +294,54 @@ Status Way::enqueue_rects(Running& running) {
                                 rect.rows, cudaMemcpyHostToDevice, dma_);
     if (error != cudaSuccess) return check(error, "copying between pages and L1");
   }
-  return mark(dma_);
+  return checkpoints_.mark(dma_);
 }
 
 /// The end of the transfer, or of what was enqueued before it failed, and the answer.
-Status Way::finish(Running& running) {
+cudaError_t Way::finish(Running& running) {
   Transfer& transfer = running.transfer;
   const auto answer = std::exchange(transfer.queued, nullptr);
-  const auto fail = [&](const Error& error) {
-    answer(error);
-    return Status(error);
-  };
-  auto end = context_.events->next();
-  if (!end) return fail(running.status ? end.error() : running.status.error());
-  if (Status behind = gather_ends(running, (*end)->event()); !behind) return fail(behind.error());
-  running.end = std::move(*end);
-  if (!running.status) return fail(running.status.error());
+  if (running.end) {
+    if (const cudaError_t error = record_end(running); error != cudaSuccess) {
+      static_cast<void>(cudaGetLastError());
+      running.status = cuda_error(Cause::kCopyFailed, "recording the end", error);
+      answer(running.status.error());
+      return error;
+    }
+  }
+  if (!running.status) {
+    answer(running.status.error());
+    return cudaSuccess;
+  }
   wire::Bytes handle = running.end->handle();
   if (transfer.event.size() == Timeline::kHandleBytes) {
     auto signal = context_.timeline->signal(dma_);
-    if (!signal) return fail(signal.error());
+    if (!signal) {
+      running.status = signal.error();
+      answer(signal.error());
+      return cudaSuccess;
+    }
     handle = std::move(*signal);
   }
   if (direction_ == copy::Direction::kStore) context_.pending->add(transfer.objects, running.end);
   answer(std::move(handle));
-  return {};
+  return cudaSuccess;
 }
 
-/// Records `event` behind all of the transfer. The kernels' stream is left alone where they are:
-/// even an event there would take a turn of the GPU from the engine.
-Status Way::gather_ends(const Running& running, cudaEvent_t event) {
-  if (running.direct) return check(cudaEventRecord(event, dma_), "recording the end");
-  Status ok = check(cudaEventRecord(event, kernel_), "recording the end");
-  if (ok) ok = check(cudaStreamWaitEvent(dma_, event), "gathering the ends");
-  return ok ? check(cudaEventRecord(event, dma_), "recording the end") : ok;
+/// Behind all of the transfer. Where no kernel is used their stream is left alone: even an event
+/// there would take a turn of the GPU from the engine.
+cudaError_t Way::record_end(const Running& running) {
+  const cudaEvent_t end = running.end->event();
+  cudaError_t error = cudaSuccess;
+  if (running.path == Path::kStaged) {
+    error = cudaEventRecord(end, kernel_);
+    if (error == cudaSuccess) error = cudaStreamWaitEvent(dma_, end);
+  }
+  return error == cudaSuccess ? cudaEventRecord(end, dma_) : error;
 }
 
 void Way::close(std::unique_ptr<Running> running) {
-  measure(*running);
+  learn(*running);
   // What it read may have been the remains of a store that failed.
   for (const FencePtr& fence : running->needs) {
     if (fence->failed() && running->status)
@@ -379,7 +356,7 @@ void Way::close(std::unique_ptr<Running> running) {
 }
 
 void Way::fail_all(const Error& error) {
-  if (gate_ != nullptr) std::atomic_ref(*gate_).store(UINT64_MAX, std::memory_order_release);
+  gate_.open_all();
   for (auto* queue : {&queued_, &waiting_}) {
     while (!queue->empty()) {
       std::unique_ptr<Running> running = std::move(queue->front());
@@ -388,15 +365,7 @@ void Way::fail_all(const Error& error) {
       close(std::move(running));
     }
   }
-  checkpoints_.clear();
-}
-
-bool Way::full() {
-  while (!checkpoints_.empty() && cudaEventQuery(checkpoints_.front().get()) == cudaSuccess) {
-    spare_.push_back(std::move(checkpoints_.front()));
-    checkpoints_.pop_front();
-  }
-  return checkpoints_.size() >= kMarks;
+  checkpoints_.forget();
 }
 
 /// Opens the gates of transfers whose engine's event is over, in their order; notes when copies
@@ -406,19 +375,20 @@ void Way::look() {
   const auto see = [&](Running& running) {
     if (!running.begun || running.held || blocked || running.started != Clock::time_point{}) return;
     const bool late = Clock::now() > running.transfer.start_by;
-    if (!over(running) && !running.abandoned && !late) {
+    const bool over = running.engine_event.over();
+    if (!over && !running.abandoned && !late) {
       blocked = true;
       return;
     }
-    if (running.status && (running.abandoned || (late && !over(running))))
+    if (running.status && (running.abandoned || (late && !over)))
       running.status =
           Error{Cause::kTimeout, running.abandoned ? "the engine has gone before its event was over"
                                                    : "the engine's event was not over in time"};
-    open_gate(running);
+    if (running.gate != 0) gate_.open(std::exchange(running.gate, 0));
     running.started = Clock::now();
   };
   for (const auto& running : queued_) see(*running);
-  if (!waiting_.empty()) see(*waiting_.front());
+  for (const auto& running : waiting_) see(*running);
   static_cast<void>(cudaGetLastError());
 }
 
@@ -433,35 +403,19 @@ bool Way::gated() const noexcept {
   return std::ranges::any_of(queued_, closed) || std::ranges::any_of(waiting_, closed);
 }
 
+bool Way::awaits_engine() const noexcept {
+  return gated() || std::ranges::any_of(waiting_, [](const auto& one) { return one->held; });
+}
+
 bool Way::moving() const noexcept {
   const auto started = [](const auto& running) { return running->started != Clock::time_point{}; };
   return std::ranges::any_of(queued_, started) || std::ranges::any_of(waiting_, started);
 }
 
-/// Learns from a transfer that nothing but the GPU and the link could delay.
-void Way::measure(const Running& running) {
-  const std::uint64_t bytes = object_bytes(running.transfer.objects);
-  if (!running.alone || !running.status || bytes < kLeastMeasured ||
-      running.started == Clock::time_point{})
-    return;
+void Way::learn(const Running& running) {
+  if (!running.alone || !running.status || running.started == Clock::time_point{}) return;
   const auto now = Clock::now();
-  const double took = std::chrono::duration<double, std::micro>(now - running.started).count();
-  const double rate = static_cast<double>(bytes) / std::max(took, 1.0);
-  Rate& kind = running.direct ? direct_ : staged_;
-  kind.lately = kind.samples == 0 ? rate : (kind.lately + rate) / 2;
-  kind.best = std::max(kind.best, kind.lately);
-  ++kind.samples;
-  kind.last = now;
-}
-
-/// What either kind moved lately decides. The copy engines alone are worth a try once, and again
-/// whenever kernels are slower than they have been; while they are in use kernels get a try now and
-/// then.
-bool Way::direct_may_be_faster() const {
-  if (staged_.samples < kFirstSamples) return false;
-  if (direct_.samples == 0) return true;
-  if (direct_.lately > staged_.lately) return Clock::now() - staged_.last < kTryAgain;
-  return staged_.lately < staged_.best / 2 && Clock::now() - direct_.last > kTryAgain;
+  paths_.learn(running.path, object_bytes(running.transfer.objects), now - running.started, now);
 }
 
 }  // namespace lmcache::gpu

@@ -1,0 +1,150 @@
+// One direction of a lane: transfers one behind the other, each enqueued whole.
+//
+//   store:     pages --kernel--> slot --DMA--> object          slots alternate, so the kernel fills
+//   retrieve:  object --DMA--> slot --kernel--> pages          one while the DMA empties the other
+//
+// No DMA hides a store's first kernel and a retrieve's last, so batches grow from small to a slot's
+// size in the one and shrink in the other.
+//
+//   either, where that is faster:  pages <--copy engines, rectangles--> object
+//
+// It is faster where the engine's own kernels keep the GPU busy (path_choice.hpp), and for what is
+// small: the first kernel of ours after one of the engine's waits for the GPU to change from its
+// process to ours (137 us on an H100). So the copy engines also begin a store, in that time.
+//
+// Nothing here synchronises: transfers are enqueued up to kMarks ahead of the GPU.
+//
+// Threads: the GPU's own.
+#pragma once
+
+#include "gpu/batcher.hpp"
+#include "gpu/checkpoints.hpp"
+#include "gpu/events.hpp"
+#include "gpu/gate.hpp"
+#include "gpu/path_choice.hpp"
+#include "gpu/pinned_pool.hpp"
+#include "gpu/rects.hpp"
+#include "gpu/transfer.hpp"
+
+#include <cuda_runtime.h>
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+
+namespace lmcache::gpu {
+
+class Memory;
+
+inline constexpr std::uint64_t kSlotsPerWay = 2;
+
+/// What a transfer needs of its GPU.
+struct LaneContext {
+  unsigned copy_blocks = 16;
+  std::uint64_t slot_bytes = 0;
+  std::uint64_t align_bytes = 4096;
+  const PinnedPool* pool = nullptr;
+  EventPool* events = nullptr;
+  EngineEvents* engine_events = nullptr;
+  Timeline* timeline = nullptr;
+  PendingStores* pending = nullptr;
+  std::uint64_t direct_transfers = 0;
+};
+
+/// A transfer on its way.
+class Running {
+ public:
+  Running(Transfer transfer, LaneContext& context);
+
+  Transfer transfer;
+  Status status;                       ///< the first thing that went wrong
+  std::shared_ptr<ExportedEvent> end;  ///< recorded behind all its work once that is enqueued
+  std::vector<FencePtr> needs;         ///< stores it reads from
+  Path path = Path::kStaged;
+  std::vector<Rect> rects;  ///< all of it, or what comes before the batches
+  std::size_t next_rect = 0;
+  std::optional<Batcher> batches;
+  bool begun = false;
+  bool alone = false;                             ///< nothing was ahead of it
+  std::chrono::steady_clock::time_point started;  ///< the engine's event was over by then
+  std::uint64_t next_batch = 0;                   ///< bytes
+  std::uint64_t left = 0;                         ///< bytes of objects not in a batch yet
+  EngineEvent engine_event;
+  std::uint64_t gate = 0;  ///< closed before it; 0: none, or open
+  bool abandoned = false;  ///< the engine has gone
+  bool held = false;       ///< nothing is enqueued before it may run
+};
+
+class Way {
+ public:
+  Way(copy::Direction direction, LaneContext& context) : direction_(direction), context_(context) {}
+  ~Way();
+  Way(const Way&) = delete;
+  Way& operator=(const Way&) = delete;
+  /// Streams, events and slots. kNoMemory if the GPU has no room.
+  [[nodiscard]] Status open();
+
+  /// All that is enqueued later waits for it.
+  [[nodiscard]] Status wait_for(cudaEvent_t event);
+
+  void submit(Transfer transfer);
+  /// Enqueues what fits and ends what has ended. Returns the first CUDA error after which nobody
+  /// knows what the GPU still does.
+  [[nodiscard]] cudaError_t advance();
+  /// The context is lost, or time is up: everything fails.
+  void fail_all(const Error& error);
+  /// The engine of this memory (nullptr: every engine) has gone; its event may never come.
+  void abandon(const Memory* memory);
+  /// A gate is closed: the GPU waits for advance().
+  [[nodiscard]] bool gated() const noexcept;
+  /// A transfer waits for its engine: whoever looks more often lets it go sooner.
+  [[nodiscard]] bool awaits_engine() const noexcept;
+  /// A copy is under way: its engine's event is over, its end has not been seen.
+  [[nodiscard]] bool moving() const noexcept;
+  [[nodiscard]] std::size_t size() const noexcept { return waiting_.size() + queued_.size(); }
+
+ private:
+  // How far ahead of the GPU: some 128 batches or 384 rectangles. A stream holds 1024 operations.
+  static constexpr std::size_t kMarks = 32, kBatchesPerMark = 4;
+
+  using Clock = std::chrono::steady_clock;
+
+  struct Slot {
+    std::byte* buffer = nullptr;
+    Event first, second;  ///< its two steps
+  };
+
+  Status begin(Running& running);
+  void choose_path(Running& running);
+  Status wait_for_engine(Running& running);
+  [[nodiscard]] bool holds(Running& running);
+  [[nodiscard]] std::uint64_t next_bytes(Running& running) const;
+  Result<bool> enqueue(Running& running);  ///< true: all of it is enqueued
+  Status enqueue_batch(Running& running, Batch& batch);
+  Status enqueue_kernel(const Batch& batch, cudaStream_t stream) const;
+  Status enqueue_spans(const Batch& batch, cudaStream_t stream) const;
+  Status enqueue_rects(Running& running);
+  cudaError_t record_end(const Running& running);
+  cudaError_t finish(Running& running);
+  void close(std::unique_ptr<Running> running);
+  cudaError_t close_ended();
+  void learn(const Running& running);
+  void look();
+
+  const copy::Direction direction_;
+  LaneContext& context_;
+  cudaStream_t kernel_ = nullptr, dma_ = nullptr;
+  std::array<Slot, kSlotsPerWay> slots_;
+  std::uint64_t turn_ = 0;
+  Gate gate_;
+  Checkpoints checkpoints_{kMarks};
+  PathChoice paths_;
+  std::deque<std::unique_ptr<Running>> waiting_;  ///< at most one of them is enqueued in part
+  std::deque<std::unique_ptr<Running>> queued_;
+  Batch batch_;
+};
+
+}  // namespace lmcache::gpu

@@ -1,5 +1,4 @@
-// What the kernels were tuned to; measured with tests/bench/gpu_bench, figures in
-// docs/benchmarks.md.
+// What the kernels were tuned to; figures in docs/benchmarks.md, "On a GPU".
 #pragma once
 
 #include <cstdint>

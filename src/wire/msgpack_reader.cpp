@@ -1,5 +1,7 @@
 #include "wire/msgpack_reader.hpp"
 
+#include "wire/token_window.hpp"
+
 #include <bit>
 #include <cstring>
 #include <limits>
@@ -220,7 +222,17 @@ bool MsgpackReader::read_u32_big_endian(std::span<std::uint32_t> out) noexcept {
   if (error_) return false;
   const std::byte* p = data_.data() + at_;
   const std::byte* const end = data_.data() + data_.size();
-  for (std::uint32_t& slot : out) {
+  constexpr std::size_t kGiveUp = 16;  // tokens one by one where a window gave few
+  std::size_t one_by_one = 0;
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    while (one_by_one == 0 && out.size() - i > kTokenWindowMost &&
+           static_cast<std::size_t>(end - p) >= kTokenWindowBytes) {
+      const std::size_t taken = take_token_window(p, &out[i]);
+      i += taken;
+      if (taken < kTokenWindowMost / 4) one_by_one = kGiveUp;
+    }
+    one_by_one -= one_by_one > 0;
+    std::uint32_t& slot = out[i];
     if (end - p >= 5) {  // the longest legal form fits: no bound check per form
       const auto tag = std::to_integer<std::uint8_t>(p[0]);
       if (tag == kUint16) {

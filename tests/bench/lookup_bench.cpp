@@ -3,6 +3,7 @@
 // the change of threads count and the socket does not. Decoding and hashing are measured alone too.
 #include <benchmark/benchmark.h>
 
+#include "app/heap.hpp"
 #include "obs/log.hpp"
 #include "support/harness.hpp"
 
@@ -158,6 +159,7 @@ BENCHMARK(hash_chunks)->Unit(benchmark::kMillisecond);
 }  // namespace lmcache::test
 
 int main(int argc, char** argv) try {
+  lmcache::app::keep_freed_memory();  // as the server does
   lmcache::obs::setup_logging({.level = lmcache::obs::Level::kError});
   benchmark::Initialize(&argc, argv);
   benchmark::RunSpecifiedBenchmarks();

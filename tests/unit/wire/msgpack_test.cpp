@@ -107,6 +107,51 @@ TEST(MsgpackReader, TokensComeOutBigEndianInAllForms) {
   for (std::size_t i = 0; i < tokens.size(); ++i) EXPECT_EQ(__builtin_bswap32(out[i]), tokens[i]);
 }
 
+// Long runs go another way than single tokens; where they meet must not be seen.
+TEST(MsgpackReader, LongRunsOfTokensInAnyMixOfForms) {
+  std::mt19937 rng(5);
+  const std::uint32_t limits[] = {0x80, 0x100, 0x10000, 0xffffffff};
+  for (int round = 0; round < 400; ++round) {
+    std::vector<std::uint32_t> tokens(rng() % 400);
+    const auto rare = rng() % 20;  // how often one has a short form
+    Pack pack;
+    for (auto& token : tokens) {
+      token =
+          static_cast<std::uint32_t>(rng()) % limits[rng() % 20 < rare ? rng() % 2 : 2 + rng() % 2];
+      pack.token(token);
+    }
+    const Bytes all = pack.bytes();
+    std::vector<std::uint32_t> out(tokens.size());
+    MsgpackReader in(all);
+    ASSERT_TRUE(in.read_u32_big_endian(out) && in.finished()) << in.error();
+    for (std::size_t i = 0; i < tokens.size(); ++i)
+      ASSERT_EQ(__builtin_bswap32(out[i]), tokens[i]) << i << " of " << tokens.size();
+    if (all.empty()) continue;
+    // On the heap, so that AddressSanitizer sees a read beyond the end.
+    const auto cut_bytes = std::span(all).first(rng() % all.size());
+    const std::vector<std::byte> part(cut_bytes.begin(), cut_bytes.end());
+    MsgpackReader cut(part);
+    EXPECT_FALSE(cut.read_u32_big_endian(out));
+  }
+}
+
+TEST(MsgpackReader, AForeignValueAmongManyTokensIsRefused) {
+  for (const std::size_t at : {0u, 1u, 63u, 100u}) {
+    Pack pack;
+    for (std::size_t i = 0; i < 200; ++i) {
+      if (i == at) {
+        pack.string("x");
+      } else {
+        pack.token(70000);
+      }
+    }
+    const Bytes bytes = pack.bytes();
+    MsgpackReader in(bytes);
+    std::vector<std::uint32_t> out(200);
+    EXPECT_FALSE(in.read_u32_big_endian(out)) << at;
+  }
+}
+
 TEST(MsgpackReader, RefusesTokensOutsideThirtyTwoBits) {
   for (const std::int64_t bad : {std::int64_t{-1}, std::int64_t{1} << 32}) {
     const Bytes bytes = Pack().integer(bad).raw({0, 0, 0, 0, 0});

@@ -14,6 +14,15 @@ namespace {
 
 constexpr std::size_t kTokensPerStep = 256 * 1024;
 
+/// How many leading tokens two sequences share. Mostly it is all of them, which memcmp sees at the
+/// speed of memory.
+std::size_t same_tokens(const wire::TokenIds& a, const wire::TokenIds& b) {
+  const std::size_t n = std::min(a.size(), b.size());
+  if (std::memcmp(a.data(), b.data(), n * sizeof a[0]) == 0) return n;
+  const auto end = a.begin() + static_cast<std::ptrdiff_t>(n);
+  return static_cast<std::size_t>(std::mismatch(a.begin(), end, b.begin()).first - a.begin());
+}
+
 ChunkHash finish(const blake3_hasher& hasher) {
   ChunkHash out;
   blake3_hasher_finalize(&hasher, reinterpret_cast<std::uint8_t*>(out.bytes.data()),
@@ -117,10 +126,7 @@ TokenChains::Known TokenChains::find(const wire::TokenIds& tokens) {
   for (const std::uint64_t mark : marks_of(tokens)) {
     ChainPtr chain = marked(mark);
     if (!chain || chain == rejected || chain == best.chain) continue;
-    const auto n = static_cast<std::ptrdiff_t>(std::min(tokens.size(), chain->tokens.size()));
-    const auto differs = std::mismatch(tokens.begin(), tokens.begin() + n, chain->tokens.begin());
-    const std::size_t same =
-        static_cast<std::size_t>(differs.first - tokens.begin()) / chunk_tokens_;
+    const std::size_t same = same_tokens(tokens, chain->tokens) / chunk_tokens_;
     if (same > best.chunks) {
       best = {std::move(chain), same};
     } else {

@@ -14,6 +14,9 @@ namespace {
 // Token chains are a cache of hashes: this much keeps some 60 million tokens, and losing one costs
 // a re-hash.
 constexpr std::uint64_t kChainBytesMax = 256ull << 20;
+
+// Of lists as they came, with their encodings: of the requests under way.
+constexpr std::uint64_t kKnownTokensMax = 64ull << 20;
 constexpr std::chrono::seconds kMaintenanceInterval{1};
 constexpr std::chrono::seconds kUsageInterval{2};
 
@@ -64,6 +67,7 @@ Engine::Engine(const ServerConfig& config, std::span<std::byte> memory)
       cache_(memory, cache_options(config)),
       pinned_pool_(memory, pool_options(config)),
       devices_(device_options(config), pinned_pool_),
+      known_tokens_(kKnownTokensMax),
       chains_(config.chunk_size, kChainBytesMax),
       threads_(request_threads(config)),
       maintenance_(threads_.context()),
@@ -100,6 +104,7 @@ void Engine::maintain(Clock::time_point now) {
     obs::log_event(obs::Level::kWarn, "leases lapsed without being used or released",
                    {{"leases", lapsed}});
   }
+  known_tokens_.expire(now - config_.session_ttl);
   chains_.expire(now - config_.session_ttl);
   // With heartbeats every open connection has proven its worker alive; silence says something only
   // without them.

@@ -41,6 +41,7 @@ class Engine {
   [[nodiscard]] copy::SegmentTable& segments() noexcept { return segments_; }
   [[nodiscard]] Instances& instances() noexcept { return instances_; }
   [[nodiscard]] Lookups& lookups() noexcept { return lookups_; }
+  [[nodiscard]] wire::KnownTokens& known_tokens() noexcept { return known_tokens_; }
   [[nodiscard]] TokenChains& chains() noexcept { return chains_; }
   /// Request threads: decoding, hashing, planning. Nothing submitted here may wait for anything.
   [[nodiscard]] boost::asio::io_context& threads() noexcept { return threads_.context(); }
@@ -66,6 +67,7 @@ class Engine {
   copy::SegmentTable segments_;
   Instances instances_;
   Lookups lookups_;
+  wire::KnownTokens known_tokens_;
   TokenChains chains_;
   obs::Pulse housekeeping_{"housekeeping"};  // beaten by maintain()
   obs::Pulse pool_{"L1 pool"};               // likewise, where its probe succeeds

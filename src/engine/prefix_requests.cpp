@@ -16,7 +16,7 @@ class Lookup final : public AnsweredRequest {
  public:
   Lookup(Engine& engine, Arrival arrival, wire::Key key)
       : AnsweredRequest(engine, arrival), key_(std::move(key)) {
-    const std::uint64_t tokens = std::min<std::uint64_t>(key_.end, key_.tokens.size());
+    const std::uint64_t tokens = std::min<std::uint64_t>(key_.end, key_.tokens->size());
     const auto chunks = static_cast<std::uint32_t>(tokens / engine_.config().chunk_size);
     chain_.emplace(engine_.chains(), std::move(key_.tokens), chunks);
   }
@@ -127,7 +127,7 @@ class Free final : public AnsweredRequest {
   Free(Engine& engine, Arrival arrival, wire::Key key)
       : AnsweredRequest(engine, arrival), key_(std::move(key)) {
     const std::uint64_t chunk = engine_.config().chunk_size;
-    const std::uint64_t end = std::min<std::uint64_t>(key_.end, key_.tokens.size());
+    const std::uint64_t end = std::min<std::uint64_t>(key_.end, key_.tokens->size());
     last_ = static_cast<std::uint32_t>(end / chunk);
     first_ = static_cast<std::uint32_t>(
         std::min<std::uint64_t>((key_.start + chunk - 1) / chunk, last_));
@@ -172,7 +172,7 @@ class EndSession final : public AnsweredRequest {
 }  // namespace
 
 std::shared_ptr<Request> make_lookup(Engine& engine, Arrival arrival) {
-  auto key = wire::decode_key(arrival.message.frame(wire::kFirstPayload));
+  auto key = wire::decode_key(arrival.message.frame(wire::kFirstPayload), &engine.known_tokens());
   return make_decoded<Lookup>(engine, std::move(arrival), std::move(key));
 }
 
@@ -187,7 +187,7 @@ std::shared_ptr<Request> make_wait(Engine& engine, Arrival arrival) {
 }
 
 std::shared_ptr<Request> make_free(Engine& engine, Arrival arrival) {
-  auto key = wire::decode_key(arrival.message.frame(wire::kFirstPayload));
+  auto key = wire::decode_key(arrival.message.frame(wire::kFirstPayload), &engine.known_tokens());
   return make_decoded<Free>(engine, std::move(arrival), std::move(key));
 }
 

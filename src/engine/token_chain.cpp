@@ -14,11 +14,11 @@ namespace {
 
 constexpr std::size_t kTokensPerStep = 256 * 1024;
 
-/// How many leading tokens two sequences share. Mostly it is all of them, which memcmp sees at the
-/// speed of memory.
-std::size_t same_tokens(const wire::TokenIds& a, const wire::TokenIds& b) {
+/// How many leading tokens two sequences share. Mostly they are one, or memcmp sees it at the speed
+/// of memory.
+std::size_t same_tokens(std::span<const std::uint32_t> a, std::span<const std::uint32_t> b) {
   const std::size_t n = std::min(a.size(), b.size());
-  if (std::memcmp(a.data(), b.data(), n * sizeof a[0]) == 0) return n;
+  if (a.data() == b.data() || std::memcmp(a.data(), b.data(), n * sizeof a[0]) == 0) return n;
   const auto end = a.begin() + static_cast<std::ptrdiff_t>(n);
   return static_cast<std::size_t>(std::mismatch(a.begin(), end, b.begin()).first - a.begin());
 }
@@ -51,16 +51,17 @@ ChunkHash hash_chunk(const ChunkHash& previous, std::span<const std::uint32_t> b
   return finish(hasher);
 }
 
-ChainBuilder::ChainBuilder(TokenChains& chains, wire::TokenIds tokens, std::uint32_t chunks)
+ChainBuilder::ChainBuilder(TokenChains& chains, wire::TokenListPtr tokens, std::uint32_t chunks)
     : chains_(&chains), chunks_(chunks) {
-  tokens.resize(std::size_t{chunks} * chains.chunk_tokens());
-  auto [known, same] = chains.find(tokens);
+  const std::size_t count = std::size_t{chunks} * chains.chunk_tokens();
+  auto [known, same] = chains.find(std::span{*tokens}.first(count));
   if (known && same == chunks) {
     chain_ = std::move(known);
     return;
   }
   growing_ = std::make_shared<TokenChain>();
-  growing_->tokens = std::move(tokens);
+  growing_->list = std::move(tokens);
+  growing_->count = count;
   growing_->hashes.reserve(chunks);
   if (!known) return;
   const auto shared = known->hashes.begin() + static_cast<std::ptrdiff_t>(same);
@@ -77,7 +78,7 @@ bool ChainBuilder::step() {
   while (hashes.size() < upto) {
     const ChunkHash& previous = hashes.empty() ? none_hash() : hashes.back();
     hashes.push_back(
-        hash_chunk(previous, std::span{growing_->tokens}.subspan(hashes.size() * chunk, chunk)));
+        hash_chunk(previous, growing_->tokens().subspan(hashes.size() * chunk, chunk)));
   }
   if (hashes.size() < chunks_) return false;
   chain_ = std::move(growing_);
@@ -87,14 +88,13 @@ bool ChainBuilder::step() {
 
 // Fingerprints of chunk and position, the last chunk's first, then from the highest power of two
 // down.
-std::vector<std::uint64_t> TokenChains::marks_of(const wire::TokenIds& tokens) const {
+std::vector<std::uint64_t> TokenChains::marks_of(std::span<const std::uint32_t> tokens) const {
   const std::size_t chunks = tokens.size() / chunk_tokens_;
   std::vector<std::uint64_t> marks;
   if (chunks == 0) return marks;
   const auto mark = [&](std::size_t chunk) {
     std::uint64_t fingerprint = chunk;
-    for (const std::uint32_t token :
-         std::span{tokens}.subspan(chunk * chunk_tokens_, chunk_tokens_)) {
+    for (const std::uint32_t token : tokens.subspan(chunk * chunk_tokens_, chunk_tokens_)) {
       fingerprint = (fingerprint ^ token) * 0x9e3779b97f4a7c15u;
       fingerprint ^= fingerprint >> 32;
     }
@@ -106,7 +106,7 @@ std::vector<std::uint64_t> TokenChains::marks_of(const wire::TokenIds& tokens) c
 }
 
 std::uint64_t TokenChains::bytes_of(const Entry& entry) {
-  return entry.chain->tokens.capacity() * sizeof(std::uint32_t) +
+  return entry.chain->list->capacity() * sizeof(std::uint32_t) +
          entry.chain->hashes.capacity() * sizeof(ChunkHash) +
          entry.marks.capacity() * sizeof(std::uint64_t) + sizeof(Entry);
 }
@@ -120,13 +120,13 @@ ChainPtr TokenChains::marked(std::uint64_t mark) {
   return order_.front().chain;
 }
 
-TokenChains::Known TokenChains::find(const wire::TokenIds& tokens) {
+TokenChains::Known TokenChains::find(std::span<const std::uint32_t> tokens) {
   Known best;
   ChainPtr rejected;  // neighbouring marks often name the same chain
   for (const std::uint64_t mark : marks_of(tokens)) {
     ChainPtr chain = marked(mark);
     if (!chain || chain == rejected || chain == best.chain) continue;
-    const std::size_t same = same_tokens(tokens, chain->tokens) / chunk_tokens_;
+    const std::size_t same = same_tokens(tokens, chain->tokens()) / chunk_tokens_;
     if (same > best.chunks) {
       best = {std::move(chain), same};
     } else {
@@ -138,8 +138,8 @@ TokenChains::Known TokenChains::find(const wire::TokenIds& tokens) {
 
 void TokenChains::put(ChainPtr chain, const ChainPtr& extended) {
   Entry entry{std::move(chain), {}, Clock::now()};
-  entry.marks = marks_of(entry.chain->tokens);
-  const std::uint64_t last_mark = extended ? marks_of(extended->tokens).front() : 0;
+  entry.marks = marks_of(entry.chain->tokens());
+  const std::uint64_t last_mark = extended ? marks_of(extended->tokens()).front() : 0;
   const std::lock_guard lock(mutex_);
   if (extended) {
     const auto old = by_mark_.find(last_mark);

@@ -36,10 +36,14 @@ using Clock = std::chrono::steady_clock;
 [[nodiscard]] ChunkHash hash_chunk(const ChunkHash& previous,
                                    std::span<const std::uint32_t> big_endian_tokens);
 
-/// Immutable: whole chunks only, tokens.size() == hashes.size() * chunk_tokens.
+/// Immutable. Of the list only the whole chunks count.
 struct TokenChain {
-  wire::TokenIds tokens;
+  wire::TokenListPtr list;
+  std::size_t count = 0;  ///< tokens: hashes.size() * chunk_tokens
   std::vector<ChunkHash> hashes;
+  [[nodiscard]] std::span<const std::uint32_t> tokens() const noexcept {
+    return std::span{*list}.first(count);
+  }
 };
 using ChainPtr = std::shared_ptr<const TokenChain>;
 
@@ -50,7 +54,7 @@ class TokenChains;
 class ChainBuilder {
  public:
   /// The first `chunks` chunks of `tokens`, which must hold that many.
-  ChainBuilder(TokenChains& chains, wire::TokenIds tokens, std::uint32_t chunks);
+  ChainBuilder(TokenChains& chains, wire::TokenListPtr tokens, std::uint32_t chunks);
   /// Hashes on; true when complete. About a millisecond a call.
   [[nodiscard]] bool step();
   /// After step() returned true. Valid as long as the builder.
@@ -92,12 +96,12 @@ class TokenChains {
     ChainPtr chain;
     std::size_t chunks = 0;
   };
-  [[nodiscard]] Known find(const wire::TokenIds& tokens);
+  [[nodiscard]] Known find(std::span<const std::uint32_t> tokens);
   [[nodiscard]] ChainPtr marked(std::uint64_t mark);
   /// Adds a chain; `extended`, which it contains, has become superfluous.
   void put(ChainPtr chain, const ChainPtr& extended);
   void erase(Order::iterator entry);
-  [[nodiscard]] std::vector<std::uint64_t> marks_of(const wire::TokenIds& tokens) const;
+  [[nodiscard]] std::vector<std::uint64_t> marks_of(std::span<const std::uint32_t> tokens) const;
   static std::uint64_t bytes_of(const Entry& entry);
 
   const std::uint32_t chunk_tokens_;

@@ -28,13 +28,13 @@ Result<ChunkRange> chunk_range(const wire::Key& key, std::uint32_t chunk_tokens)
   const auto error = [&](const char* what) {
     return Error{Cause::kBadRange, "token range " + std::to_string(key.start) + ".." +
                                        std::to_string(key.end) + " of " +
-                                       std::to_string(key.tokens.size()) + " tokens " + what};
+                                       std::to_string(key.tokens->size()) + " tokens " + what};
   };
   if (!key.worker_id)
     return Error{Cause::kBadRange, "worker_id is missing; only a worker can move its shard"};
   if (key.start % chunk_tokens != 0 || key.end % chunk_tokens != 0)
     return error("is not aligned to the chunk size");
-  if (key.end > key.tokens.size()) return error("ends beyond the tokens");
+  if (key.end > key.tokens->size()) return error("ends beyond the tokens");
   const auto first = static_cast<std::uint32_t>(key.start / chunk_tokens);
   if (key.end <= key.start) return ChunkRange{first, first};
   return ChunkRange{first, static_cast<std::uint32_t>(key.end / chunk_tokens)};
@@ -49,7 +49,9 @@ class Transfer : public AnsweredRequest {
         event_(request.event.begin(), request.event.end()),
         request_(std::move(request)),
         range_(chunk_range(request_.key, engine.config().chunk_size)) {
-    chain_.emplace(engine_.chains(), std::move(request_.key.tokens), range_ ? range_->last : 0);
+    // An empty range may begin anywhere, beyond the tokens too.
+    const bool moves = range_ && range_->count() > 0;
+    chain_.emplace(engine_.chains(), std::move(request_.key.tokens), moves ? range_->last : 0);
     const InstancePtr worker = engine_.instances().find(peer_, request_.instance, Clock::now());
     if (worker && worker->memory) engine_.devices().expect(*worker->memory);
   }
@@ -286,12 +288,12 @@ class Retrieve final : public Transfer<wire::RetrieveRequest>,
 }  // namespace
 
 std::shared_ptr<Request> make_store(Engine& engine, Arrival arrival) {
-  auto request = wire::decode_store(arrival.message);
+  auto request = wire::decode_store(arrival.message, &engine.known_tokens());
   return make_decoded<Store>(engine, std::move(arrival), std::move(request));
 }
 
 std::shared_ptr<Request> make_retrieve(Engine& engine, Arrival arrival) {
-  auto request = wire::decode_retrieve(arrival.message);
+  auto request = wire::decode_retrieve(arrival.message, &engine.known_tokens());
   return make_decoded<Retrieve>(engine, std::move(arrival), std::move(request));
 }
 

@@ -6,6 +6,7 @@
 
 #include "wire/message.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -33,6 +34,10 @@ class MsgpackReader {
   [[nodiscard]] bool read_u32_big_endian(std::span<std::uint32_t> out) noexcept;
   /// Any one value with all it contains, nested at most kMaxDepth deep.
   [[nodiscard]] bool skip() noexcept;
+  /// What has not been read yet.
+  [[nodiscard]] ByteView rest() const noexcept { return data_.subspan(at_); }
+  /// Leaves out `bytes` of it, which somebody else has read.
+  void pass(std::size_t bytes) noexcept { at_ += std::min(bytes, left()); }
   /// True when nothing failed and nothing is left.
   [[nodiscard]] bool finished() noexcept;
 

@@ -31,12 +31,23 @@ std::size_t utf8_characters(std::string_view text) {
   }));
 }
 
-bool read_tokens(MsgpackReader& in, TokenIds& out) {
+bool read_tokens(MsgpackReader& in, TokenListPtr& out, KnownTokens* known) {
+  const ByteView data = in.rest();
+  if (known != nullptr && !in.failed()) {
+    if (KnownTokens::Match match = known->find(data); match.tokens) {
+      out = std::move(match.tokens);
+      in.pass(match.bytes);
+      return true;
+    }
+  }
   std::size_t count = 0;
   if (!in.read_array(count)) return false;
   if (count > kTokensMax) return in.fail("more tokens than a request may carry");
-  out.resize(count);
-  return in.read_u32_big_endian(out);
+  auto tokens = std::make_shared<TokenIds>(count);
+  if (!in.read_u32_big_endian(*tokens)) return false;
+  out = std::move(tokens);
+  if (known != nullptr) known->put(data.first(data.size() - in.rest().size()), out);
+  return true;
 }
 
 bool read_unsigned(MsgpackReader& in, std::uint64_t& out) {
@@ -97,6 +108,7 @@ constexpr unsigned kRequiredKeyFields = 127;
 /// later.
 struct KeyFields {
   Key key;
+  KnownTokens* known = nullptr;
   std::int64_t worker = 0;
   bool has_worker = false;
   unsigned seen = 0;
@@ -112,7 +124,7 @@ bool read_key_field(MsgpackReader& in, std::string_view name, KeyFields& fields)
     fields.has_worker = !in.read_nil_if_present();
     return !fields.has_worker || in.read_int(fields.worker);
   }
-  if (name == "token_ids") return seen |= kTokens, read_tokens(in, key.tokens);
+  if (name == "token_ids") return seen |= kTokens, read_tokens(in, key.tokens, fields.known);
   if (name == "start") return seen |= kStart, read_unsigned(in, key.start);
   if (name == "end") return seen |= kEnd, read_unsigned(in, key.end);
   if (name == "request_id")
@@ -264,9 +276,9 @@ Result<ByteView> decode_event(ByteView frame) {
 
 /// The four payload frames that store and retrieve share.
 template <class Request>
-Result<Request> decode_transfer(const Message& message) {
+Result<Request> decode_transfer(const Message& message, KnownTokens* known) {
   Request out;
-  auto key = decode_key(message.frame(kFirstPayload));
+  auto key = decode_key(message.frame(kFirstPayload), known);
   if (!key) return key.error();
   auto instance = decode_instance(message.frame(kFirstPayload + 1));
   if (!instance) return instance.error();
@@ -283,9 +295,10 @@ Result<Request> decode_transfer(const Message& message) {
 
 }  // namespace
 
-Result<Key> decode_key(ByteView frame) {
+Result<Key> decode_key(ByteView frame, KnownTokens* known) {
   MsgpackReader in(frame);
   KeyFields fields;
+  fields.known = known;
   std::size_t entries = 0;
   if (!in.read_map(entries)) return malformed("key", in);
   for (; entries > 0; --entries) {
@@ -335,12 +348,12 @@ Result<RegisterRequest> decode_register(const Message& message) {
   return out;
 }
 
-Result<StoreRequest> decode_store(const Message& message) {
-  return decode_transfer<StoreRequest>(message);
+Result<StoreRequest> decode_store(const Message& message, KnownTokens* known) {
+  return decode_transfer<StoreRequest>(message, known);
 }
 
-Result<RetrieveRequest> decode_retrieve(const Message& message) {
-  auto out = decode_transfer<RetrieveRequest>(message);
+Result<RetrieveRequest> decode_retrieve(const Message& message, KnownTokens* known) {
+  auto out = decode_transfer<RetrieveRequest>(message, known);
   if (!out) return out;
   MsgpackReader skip(message.frame(kFirstPayload + 4));
   if (!read_unsigned(skip, out->skip_first_n_tokens) || !skip.finished())

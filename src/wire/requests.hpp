@@ -4,6 +4,7 @@
 #pragma once
 
 #include "wire/descriptors.hpp"
+#include "wire/known_tokens.hpp"
 #include "wire/message.hpp"
 
 #include <lmcache/cache.hpp>
@@ -20,16 +21,13 @@ namespace lmcache::wire {
 
 using InstanceId = std::int64_t;
 
-/// The token list as the chunk hash consumes it: big-endian 32-bit each.
-using TokenIds = std::vector<std::uint32_t>;
-
 /// IPCCacheServerKey: what a call is about. Ranges are not checked against the token list or the
 /// chunk size.
 struct Key {
   Keyspace keyspace;                       ///< model_name, cache_salt, world_size
   std::optional<std::uint32_t> worker_id;  ///< < world_size; absent from a scheduler
-  TokenIds tokens;
-  std::uint64_t start = 0, end = 0;  ///< tokens; not yet compared with the token list
+  TokenListPtr tokens;                     ///< never nullptr once decoded
+  std::uint64_t start = 0, end = 0;        ///< tokens; not yet compared with the token list
   std::string request_id;
   std::uint32_t num_kv_readers = 1;  ///< 1..128; 0 ("not sent") counts as 1
 };
@@ -79,9 +77,12 @@ struct WaitRequest {
 inline constexpr std::size_t kFirstPayload = 2;
 
 [[nodiscard]] Result<RegisterRequest> decode_register(const Message& message);
-[[nodiscard]] Result<StoreRequest> decode_store(const Message& message);
-[[nodiscard]] Result<RetrieveRequest> decode_retrieve(const Message& message);
-[[nodiscard]] Result<Key> decode_key(ByteView frame);
+/// `known`: where token lists are looked for and kept; nullptr: nowhere.
+[[nodiscard]] Result<StoreRequest> decode_store(const Message& message,
+                                                KnownTokens* known = nullptr);
+[[nodiscard]] Result<RetrieveRequest> decode_retrieve(const Message& message,
+                                                      KnownTokens* known = nullptr);
+[[nodiscard]] Result<Key> decode_key(ByteView frame, KnownTokens* known = nullptr);
 [[nodiscard]] Result<WaitRequest> decode_wait(const Message& message);
 [[nodiscard]] Result<std::string> decode_request_id(ByteView frame);
 [[nodiscard]] Result<InstanceId> decode_instance(ByteView frame);

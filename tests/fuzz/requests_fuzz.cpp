@@ -25,7 +25,7 @@ void check_key(const wire::Key& key) {
   require(key.keyspace.world_size >= 1 && key.keyspace.world_size <= wire::kWorldSizeMax);
   require(!key.worker_id || *key.worker_id < key.keyspace.world_size);
   require(key.num_kv_readers >= 1 && key.num_kv_readers <= wire::kReadersMax);
-  require(key.tokens.size() <= wire::kTokensMax && key.request_id.size() <= wire::kNameBytesMax);
+  require(key.tokens->size() <= wire::kTokensMax && key.request_id.size() <= wire::kNameBytesMax);
 }
 
 void check_descriptor(const wire::Descriptor& descriptor) {

@@ -17,9 +17,9 @@ std::string hex(const ChunkHash& hash) {
   return out;
 }
 
-wire::TokenIds big_endian(const std::vector<std::uint32_t>& tokens) {
-  wire::TokenIds out;
-  for (const auto token : tokens) out.push_back(__builtin_bswap32(token));
+wire::TokenListPtr big_endian(const std::vector<std::uint32_t>& tokens) {
+  auto out = std::make_shared<wire::TokenIds>();
+  for (const auto token : tokens) out->push_back(__builtin_bswap32(token));
   return out;
 }
 

@@ -138,6 +138,10 @@ TEST_F(Transfers, ExtraWholeChunksAndEmptyRangesAreFine) {
   empty.start = empty.end = 64;
   EXPECT_TRUE(store(empty, {}));
   EXPECT_TRUE(retrieve(empty, {}));
+  empty.start = kChunk * (std::int64_t{1} << 31);  // nothing is hashed, or reserved, for it
+  empty.end = 0;
+  EXPECT_TRUE(store(empty, {}));
+  EXPECT_TRUE(retrieve(empty, {}));
 }
 
 TEST_F(Transfers, StoringInStepsBuildsOneSequence) {

@@ -20,7 +20,7 @@ TEST(Requests, AKeyIsReadAsItWasMeant) {
   EXPECT_EQ(worker->start, 0u);
   EXPECT_EQ(worker->end, 5u);
   EXPECT_EQ(worker->num_kv_readers, 1u);
-  EXPECT_EQ(worker->tokens.size(), 5u);
+  EXPECT_EQ(worker->tokens->size(), 5u);
   EXPECT_EQ(wire::decode_key(encode_key(key, std::nullopt))->worker_id, std::nullopt);
 }
 

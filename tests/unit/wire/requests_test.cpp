@@ -53,8 +53,8 @@ TEST(KeyDecoder, ReadsAllFields) {
   EXPECT_EQ(key->end, 2u);
   EXPECT_EQ(key->request_id, "req");
   EXPECT_EQ(key->num_kv_readers, 4u);
-  ASSERT_EQ(key->tokens.size(), 3u);
-  EXPECT_EQ(__builtin_bswap32(key->tokens[2]), 70000u);
+  ASSERT_EQ(key->tokens->size(), 3u);
+  EXPECT_EQ(__builtin_bswap32((*key->tokens)[2]), 70000u);
 }
 
 TEST(KeyDecoder, TakesAnyOrderIgnoresUnknownFieldsAndFillsDefaults) {

@@ -13,11 +13,9 @@ import tempfile
 import threading
 import unittest
 
-from admin import PATIENCE, AdminCase, Server, ServerCase
+from admin import PATIENCE, AdminCase, Server, TokenCase
 from kvclient import Engine, deepseek_v4, dense, tokens, unique
 from server import BINARY
-
-TOKEN = "0123456789abcdefghijk"
 
 
 def lmcache(*args):
@@ -284,31 +282,18 @@ class Commands(AdminCase):
                 self.assertNotIn("\x1b", done.stderr)
 
 
-class Locked(ServerCase):
-    """A server that asks for a token, on a unix socket."""
+class Locked(TokenCase):
+    """A server that asks for a token, on a unix socket alone."""
 
-    @classmethod
-    def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.token = os.path.join(cls.folder.name, "token")
-        with open(cls.token, "w") as file:
-            file.write(TOKEN + "\n")
-        cls.socket = os.path.join(cls.folder.name, "admin.sock")
-        cls.flags = ("--http-token-file", cls.token, "--http-socket", cls.socket, "--no-http-tcp")
-        super().setUpClass()
-
-    @classmethod
-    def tearDownClass(cls):
-        super().tearDownClass()
-        cls.folder.cleanup()
+    flags = ("--no-http-tcp",)
 
     def test_the_token_opens_it(self):
-        url = ("--url", "unix:" + self.socket)
+        url = ("--url", "unix:" + self.http_socket)
         self.assertEqual(lmcache("ping", "kvcache", *url).returncode, 0)
         refused = lmcache("describe", "kvcache", *url)
         self.assertEqual(refused.returncode, 1)
         self.assertIn("a bearer token is required", refused.stderr)
-        self.assertEqual(lmcache("describe", "kvcache", *url, "--token-file", self.token).returncode, 0)
+        self.assertEqual(lmcache("describe", "kvcache", *url, "--token-file", self.token_file).returncode, 0)
 
 
 if __name__ == "__main__":

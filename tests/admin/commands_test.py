@@ -118,9 +118,11 @@ class Commands(AdminCase):
         looking = threading.Thread(target=lambda: done.append(
             lmcache("top", "--url", self.server.http, "--format", "json", "--interval-seconds", "0.3", "--iterations", "12")))
         looking.start()
+        stores = 0
         while looking.is_alive():
             toks = tokens(512)
             self.assertTrue(engine.store(toks, unique("store")))
+            stores += 1
             self.assertEqual(engine.hit(toks), 2)
         looking.join()
         self.assertEqual((done[0].returncode, done[0].stderr), (0, ""))
@@ -136,7 +138,13 @@ class Commands(AdminCase):
                 self.assertGreater(operation["per_second"], 0)
         self.assertTrue(any(report["stored_gb_per_second"] > 0 for report in reports))
         self.assertIn("lookup", {o["operation"] for report in reports for o in report["operations"]})
-        self.assertIn(engine.model, {e["model"] for report in reports for e in report["engines"]})
+        engines = [(report["seconds"], e) for report in reports for e in report["engines"]]
+        self.assertEqual({(e["engine_id"], e["model"]) for _, e in engines}, {(str(engine.instance), engine.model)})
+        # Its speed is bytes of the interval by its length: whole stores, of those that were made.
+        told = sum(seconds * e["store_gb_per_second"] for seconds, e in engines) * 1e9 / (512 * 2 * 2 * 2 * 64 * 2)
+        self.assertAlmostEqual(told, round(told), places=5)
+        self.assertTrue(0 < round(told) <= stores, (told, stores))
+        self.assertEqual({e["retrieve_gb_per_second"] for _, e in engines}, {0})
         engine.unregister()
 
     def test_top_in_a_pipe_is_plain_text(self):

@@ -82,6 +82,8 @@ Json workers_report(const std::vector<engine::InstancePtr>& workers) {
   for (const engine::InstancePtr& worker : workers)
     out[std::to_string(worker->id)] = {{"model_name", worker->model},
                                        {"world_size", worker->world_size},
+                                       {"stored_bytes", worker->moved.stored_bytes.value()},
+                                       {"retrieved_bytes", worker->moved.retrieved_bytes.value()},
                                        {"kv_cache_layout", layout_report(worker->geometry)}};
   return out;
 }

@@ -1,5 +1,6 @@
 #include "app/bench_main.hpp"
 #include "app/cli.hpp"
+#include "app/early_signals.hpp"
 #include "app/heap.hpp"
 #include "app/host.hpp"
 #include "app/passed_sockets.hpp"
@@ -15,6 +16,7 @@
 #include <exception>
 #include <iostream>
 #include <stdexcept>
+#include <string_view>
 #include <utility>
 
 namespace {
@@ -50,6 +52,8 @@ int serve(ServerConfig config) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // Before anything that may take time; the other commands have their own ways with signals.
+  if (argc > 1 && std::string_view(argv[1]) == "server") app::obey_early_signals();
   try {
     const std::vector<std::string> args(argv + 1, argv + argc);
     auto invocation =

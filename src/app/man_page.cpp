@@ -122,8 +122,13 @@ std::string lmcache_server_man() {
   page.section("ENVIRONMENT");
   page.item("LMCACHE_LOG_LEVEL", "The default of --log-level.");
   page.section("SIGNALS");
-  page.item("SIGTERM, SIGINT", "Finish what is in flight and stop; a second one stops at once.");
-  page.item("SIGHUP", "Open the file of --log-file anew, after it was moved away.");
+  page.item(
+      "SIGTERM, SIGINT",
+      "Finish what is in flight and stop; a second one stops at once. While starting: exit at "
+      "once with 0.");
+  page.item("SIGHUP",
+            "Open the file of --log-file anew, after it was moved away. While starting: as soon as "
+            "the server serves.");
   page.section("FILES");
   page.item("/etc/lmcache/server.toml", "Settings of the packaged service.");
   add_exit_status(page, "It could not start, or what was in flight did not end in time.");

@@ -3,6 +3,7 @@
 #include "admin/health.hpp"
 #include "admin/routes.hpp"
 #include "admin/server.hpp"
+#include "app/early_signals.hpp"
 #include "app/service_manager.hpp"
 #include "engine/dispatcher.hpp"
 #include "engine/engine.hpp"
@@ -124,6 +125,20 @@ std::string status_line(const ServerConfig& config, const net::Server& server,
          std::to_string(percent) + "% full, " + std::to_string(figures.workers) + " workers";
 }
 
+/// The signals the server answers, from take_over() to its end; those that come before the loop
+/// runs wait for it.
+struct Signals {
+  boost::asio::io_context loop;
+  boost::asio::signal_set stops{loop}, hangups{loop};
+
+  void take_over() {
+    stops.add(SIGINT);
+    stops.add(SIGTERM);
+    hangups.add(SIGHUP);
+    admit_hangups();
+  }
+};
+
 /// SIGHUP: whoever rotates the log has moved it away.
 void reopen_log_on(boost::asio::signal_set& hangups) {
   hangups.async_wait([&hangups](const boost::system::error_code& cancelled, int) {
@@ -139,16 +154,12 @@ void reopen_log_on(boost::asio::signal_set& hangups) {
 
 /// Says that the server is up, waits for SIGINT or SIGTERM, then drains; a second signal stops at
 /// once. True if everything in flight was answered.
-bool serve_until_signal(net::Server& server, Admin& admin, const engine::Engine& engine,
-                        const ServerConfig& config) {
+bool serve_until_signal(Signals& signals, net::Server& server, Admin& admin,
+                        const engine::Engine& engine, const ServerConfig& config) {
   const auto deadline = config.shutdown_timeout;
-  boost::asio::io_context signals_context;
-  boost::asio::signal_set signals(signals_context, SIGINT, SIGTERM);
-  boost::asio::signal_set hangups(signals_context, SIGHUP);
-  reopen_log_on(hangups);
-  ServiceManager manager(signals_context,
-                         {[&] { return status_line(config, server, engine); },
-                          [] { return !admin::illness(obs::vitals()).has_value(); }});
+  reopen_log_on(signals.hangups);
+  ServiceManager manager(signals.loop, {[&] { return status_line(config, server, engine); },
+                                        [] { return !admin::illness(obs::vitals()).has_value(); }});
   bool drained = false;
   std::thread drainer;
   const auto second = [&](const boost::system::error_code& error, int) {
@@ -164,15 +175,15 @@ bool serve_until_signal(net::Server& server, Admin& admin, const engine::Engine&
                    {{"deadline_ms", deadline.count()}});
     drainer = std::thread([&] {
       drained = server.drain(std::chrono::steady_clock::now() + deadline);
-      signals_context.stop();
+      signals.loop.stop();
     });
-    signals.async_wait(second);
+    signals.stops.async_wait(second);
   };
-  signals.async_wait(first);
+  signals.stops.async_wait(first);
   admin.enter(admin::Phase::kServing);
   announce(config, server, admin.http());  // only now: whoever waits for the line may signal next
   manager.ready();
-  signals_context.run();
+  signals.loop.run();
   if (drainer.joinable()) drainer.join();
   return drained;
 }
@@ -180,15 +191,17 @@ bool serve_until_signal(net::Server& server, Admin& admin, const engine::Engine&
 }  // namespace
 
 int run_server(const ServerConfig& config, PassedSockets passed) {
+  Signals signals;
   raise_descriptor_limit();
   const pool::Arena arena = map_l1(config);
   engine::Engine engine(config, arena.memory());
   engine::Dispatcher dispatcher(engine);
   net::Server server(net::NetOptions::from(config), dispatcher);
   Admin admin(config, engine, server);
+  signals.take_over();  // a socket's file must not stay behind
   require(server.start(std::move(passed.request)));
   admin.start(std::move(passed.http));
-  const bool drained = serve_until_signal(server, admin, engine, config);
+  const bool drained = serve_until_signal(signals, server, admin, engine, config);
   server.stop();
   log_failures();
   obs::log_event(drained ? Level::kInfo : Level::kWarn,

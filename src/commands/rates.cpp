@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <map>
 
 namespace lmcache::commands {
 namespace {
@@ -88,31 +89,43 @@ std::vector<OperationActivity> operations_of(const Interval& interval) {
   return out;
 }
 
-struct Transfers {
-  double per_second = 0, gb_per_second = 0;
-};
-
-Transfers transfers_of(const Interval& interval, const std::string& metric,
-                       const std::string& engine) {
-  const Where where{"engine_id", engine};
-  const double count = interval.growth(metric + "_count", where);
-  if (!(count > 0)) return {};
-  return {count / interval.seconds(), interval.growth(metric + "_sum", where) / count};
+/// By engine: its growth of the metric, divided by the interval's seconds and by `unit`, is added
+/// to `member`.
+void add_rates(const Interval& interval, const Scrape& now, const std::string& metric, Where where,
+               double unit, double EngineActivity::*member,
+               std::map<std::string, EngineActivity>& engines) {
+  const auto growth = interval.growth_by(metric, "engine_id", where);
+  for (const Sample& sample : now.series(metric)) {
+    const std::string id(sample.label("engine_id"));
+    EngineActivity& engine = engines[id];
+    engine.engine = id;
+    engine.model = sample.label("model_name");
+    if (const auto found = growth.find(id); found != growth.end())
+      engine.*member = found->second / interval.seconds() / unit;
+  }
 }
 
-/// Every engine that the server has ever counted a transfer of.
+/// Those that moved anything: the server's counts of transfers know every engine it has had, and
+/// the bytes those that are registered.
 std::vector<EngineActivity> engines_of(const Interval& interval, const Scrape& now) {
-  const std::string stores = "lmcache_mp_l0_l1_store_throughput_GB_per_second";
-  const std::string loads = "lmcache_mp_l0_l1_load_throughput_GB_per_second";
+  std::map<std::string, EngineActivity> engines;
+  const auto add = [&](const std::string& metric, Where where, double unit,
+                       double EngineActivity::*member) {
+    add_rates(interval, now, metric, where, unit, member, engines);
+  };
+  add("lmcache_mp_l0_l1_store_throughput_GB_per_second_count", {}, 1,
+      &EngineActivity::stores_per_second);
+  add("lmcache_mp_l0_l1_load_throughput_GB_per_second_count", {}, 1,
+      &EngineActivity::retrieves_per_second);
+  const std::string bytes(kEngineBytes);
+  add(bytes, {"direction", "store"}, kGigabyte, &EngineActivity::store_gb_per_second);
+  add(bytes, {"direction", "retrieve"}, kGigabyte, &EngineActivity::retrieve_gb_per_second);
   std::vector<EngineActivity> out;
-  for (const Sample& sample : now.series(stores + "_count")) {
-    const std::string engine(sample.label("engine_id"));
-    const Transfers store = transfers_of(interval, stores, engine);
-    const Transfers load = transfers_of(interval, loads, engine);
-    if (store.per_second + load.per_second > 0)
-      out.push_back({engine, std::string(sample.label("model_name")), store.per_second,
-                     load.per_second, store.gb_per_second, load.gb_per_second});
-  }
+  for (auto& [id, engine] : engines)
+    if (engine.stores_per_second + engine.retrieves_per_second + engine.store_gb_per_second +
+            engine.retrieve_gb_per_second >
+        0)
+      out.push_back(std::move(engine));
   return out;
 }
 

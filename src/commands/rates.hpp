@@ -13,6 +13,9 @@ namespace lmcache::commands {
 /// Bytes moved, by direction: "store" or "retrieve".
 inline constexpr std::string_view kCopiedBytes = "lmcache_mp_copied_bytes_total";
 
+/// The same by engine_id, with its model_name: those of each engine that is registered now.
+inline constexpr std::string_view kEngineBytes = "engine_bytes";
+
 /// Bytes of L1; the four add up to its size.
 struct PoolFill {
   double pinned = 0;    ///< resident, kept from eviction by a lease, a read or a store
@@ -25,7 +28,7 @@ struct PoolFill {
 struct EngineActivity {
   std::string engine, model;
   double stores_per_second = 0, retrieves_per_second = 0;
-  double store_gb_per_second = 0, retrieve_gb_per_second = 0;  ///< mean of a transfer
+  double store_gb_per_second = 0, retrieve_gb_per_second = 0;  ///< moved in the interval
 };
 
 /// From a request's turn to its answer. Only operations that were asked for.

@@ -5,6 +5,7 @@
 #include "commands/stop_signals.hpp"
 #include "commands/top_view.hpp"
 
+#include <map>
 #include <optional>
 
 namespace lmcache::commands {
@@ -19,14 +20,30 @@ struct Look {
   Subject subject;
 };
 
-/// The bytes GPUs have moved are in /status only; from here on they are a metric like those of the
-/// copy threads.
-void add_gpu_bytes(const Json& status, std::vector<Sample>& samples) {
-  for (const Json& gpu : at(status, {"gpus"}))
-    for (const auto& [direction, key] :
-         {std::pair{"store", "stored_bytes"}, std::pair{"retrieve", "retrieved_bytes"}})
-      samples.push_back(
-          {std::string(kCopiedBytes), {{"direction", direction}}, number(at(gpu, {key}))});
+/// `from` is a GPU or a worker as /status has it: its bytes become samples of `metric`.
+void add_bytes(const Json& from, std::string_view metric,
+               const std::map<std::string, std::string, std::less<>>& labels,
+               std::vector<Sample>& samples) {
+  for (const auto& [direction, key] :
+       {std::pair{"store", "stored_bytes"}, std::pair{"retrieve", "retrieved_bytes"}}) {
+    Sample sample{std::string(metric), labels, number(at(from, {key}))};
+    sample.labels.emplace("direction", direction);
+    samples.push_back(std::move(sample));
+  }
+}
+
+/// What GPUs and what single workers have moved is in /status only; from here on it is a metric
+/// like the bytes of the copy threads.
+void add_moved_bytes(const Json& status, std::vector<Sample>& samples) {
+  for (const Json& gpu : at(status, {"gpus"})) add_bytes(gpu, kCopiedBytes, {}, samples);
+  const Json workers = at(status, {"cache_context_meta"});
+  for (const auto& [id, worker] : workers.items()) {
+    const Json model = at(worker, {"model_name"});
+    add_bytes(
+        worker, kEngineBytes,
+        {{"engine_id", id}, {"model_name", model.is_string() ? model.get<std::string>() : ""}},
+        samples);
+  }
 }
 
 Result<Look> look(const Target& target) {
@@ -38,7 +55,7 @@ Result<Look> look(const Target& target) {
   if (!page) return page.error();
   auto samples = parse_exposition(*page);
   if (!samples) return Error{Cause::kMalformed, target.endpoint.url + ": " + samples.error().text};
-  add_gpu_bytes(*status, *samples);
+  add_moved_bytes(*status, *samples);
   out.scrape = Scrape(*samples);
   const Json policy = at(*status, {"storage_manager", "l1_eviction_controller", "eviction_policy"});
   out.subject = {target.endpoint.url, policy.is_string() ? policy.get<std::string>() : "",

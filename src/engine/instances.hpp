@@ -13,6 +13,7 @@
 #include "engine/token_chain.hpp"
 #include "gpu/transfer.hpp"
 #include "net/handler.hpp"
+#include "obs/metrics.hpp"
 #include "wire/requests.hpp"
 
 #include <lmcache/cache.hpp>
@@ -27,8 +28,14 @@
 
 namespace lmcache::engine {
 
-/// One registration; immutable. bases[t] is where tensor t's memory starts, mapped here or on the
-/// worker's GPU (nullptr for an empty tensor).
+/// Bytes of the objects that a worker has stored and retrieved since it registered, each counted
+/// when its transfer has ended well. Any thread.
+struct Moved {
+  obs::Counter stored_bytes, retrieved_bytes;
+};
+
+/// One registration; immutable but for what it counts. bases[t] is where tensor t's memory starts,
+/// mapped here or on the worker's GPU (nullptr for an empty tensor).
 struct Instance {
   wire::InstanceId id = 0;
   std::string model;
@@ -38,6 +45,7 @@ struct Instance {
   std::vector<copy::SegmentPtr> segments;  ///< of a CPU worker
   gpu::MemoryPtr memory;                   ///< of a GPU worker
   std::vector<std::byte*> bases;
+  mutable Moved moved;
 };
 using InstancePtr = std::shared_ptr<const Instance>;
 

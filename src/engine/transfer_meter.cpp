@@ -44,6 +44,7 @@ void TransferMeter::store_ended(bool ok, const Keyspace& keyspace, const Instanc
   counts_of(worker).finished_stores.add();
   if (!ok) return;
   obs::metrics().l1.row({keyspace.salt}).written_objects.add(objects_);
+  worker.moved.stored_bytes.add(bytes_);
   if (bytes_ > 0) rates_of(worker).store.observe(gigabytes_per_second());
 }
 
@@ -52,6 +53,7 @@ void TransferMeter::retrieve_ended(bool ok, const Keyspace& keyspace, const Inst
   counts_of(worker).finished_retrieves.add();
   if (!ok) return;
   obs::metrics().l1.row({keyspace.salt}).read_objects.add(objects_);
+  worker.moved.retrieved_bytes.add(bytes_);
   obs::metrics()
       .loads.row({keyspace.model, keyspace.salt, std::to_string(worker.id)})
       .chunks.add(chunks);

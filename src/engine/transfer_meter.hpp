@@ -1,4 +1,4 @@
-// Counts one store or retrieve for /metrics.
+// Counts one store or retrieve, for /metrics and for its worker in /status.
 #pragma once
 
 #include "engine/instances.hpp"

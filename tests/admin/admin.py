@@ -7,11 +7,13 @@ import os
 import pathlib
 import socket
 import sys
+import tempfile
 import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "client"))
 from server import PATIENCE, Server, ServerCase, eventually  # noqa: F401
 
+TOKEN = "0123456789abcdefghijk"
 PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH = 0x4206, 0x4207, 17
 _WALL = 0x40000000
 libc = ctypes.CDLL(None, use_errno=True)
@@ -97,6 +99,20 @@ class AdminCase(ServerCase):
         connection = socket.create_connection((address.hostname, address.port), timeout=PATIENCE)
         self.addCleanup(connection.close)
         return connection
+
+
+class TokenCase(AdminCase):
+    """A daemon that asks for TOKEN, which is in `token_file`, on a unix socket too."""
+
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.token_file, cls.http_socket = (os.path.join(folder.name, name) for name in ("token", "admin.sock"))
+        with open(cls.token_file, "w") as file:
+            file.write(TOKEN + "\n")
+        cls.flags = (*cls.flags, "--http-token-file", cls.token_file, "--http-socket", cls.http_socket)
+        super().setUpClass()
 
 
 def read_all(connection):

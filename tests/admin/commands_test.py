@@ -13,11 +13,9 @@ import tempfile
 import threading
 import unittest
 
-from admin import PATIENCE, AdminCase, Server, ServerCase
+from admin import PATIENCE, AdminCase, Server, TokenCase
 from kvclient import Engine, deepseek_v4, dense, tokens, unique
 from server import BINARY
-
-TOKEN = "0123456789abcdefghijk"
 
 
 def lmcache(*args):
@@ -120,9 +118,11 @@ class Commands(AdminCase):
         looking = threading.Thread(target=lambda: done.append(
             lmcache("top", "--url", self.server.http, "--format", "json", "--interval-seconds", "0.3", "--iterations", "12")))
         looking.start()
+        stores = 0
         while looking.is_alive():
             toks = tokens(512)
             self.assertTrue(engine.store(toks, unique("store")))
+            stores += 1
             self.assertEqual(engine.hit(toks), 2)
         looking.join()
         self.assertEqual((done[0].returncode, done[0].stderr), (0, ""))
@@ -138,7 +138,13 @@ class Commands(AdminCase):
                 self.assertGreater(operation["per_second"], 0)
         self.assertTrue(any(report["stored_gb_per_second"] > 0 for report in reports))
         self.assertIn("lookup", {o["operation"] for report in reports for o in report["operations"]})
-        self.assertIn(engine.model, {e["model"] for report in reports for e in report["engines"]})
+        engines = [(report["seconds"], e) for report in reports for e in report["engines"]]
+        self.assertEqual({(e["engine_id"], e["model"]) for _, e in engines}, {(str(engine.instance), engine.model)})
+        # Its speed is bytes of the interval by its length: whole stores, of those that were made.
+        told = sum(seconds * e["store_gb_per_second"] for seconds, e in engines) * 1e9 / (512 * 2 * 2 * 2 * 64 * 2)
+        self.assertAlmostEqual(told, round(told), places=5)
+        self.assertTrue(0 < round(told) <= stores, (told, stores))
+        self.assertEqual({e["retrieve_gb_per_second"] for _, e in engines}, {0})
         engine.unregister()
 
     def test_top_in_a_pipe_is_plain_text(self):
@@ -284,31 +290,18 @@ class Commands(AdminCase):
                 self.assertNotIn("\x1b", done.stderr)
 
 
-class Locked(ServerCase):
-    """A server that asks for a token, on a unix socket."""
+class Locked(TokenCase):
+    """A server that asks for a token, on a unix socket alone."""
 
-    @classmethod
-    def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.token = os.path.join(cls.folder.name, "token")
-        with open(cls.token, "w") as file:
-            file.write(TOKEN + "\n")
-        cls.socket = os.path.join(cls.folder.name, "admin.sock")
-        cls.flags = ("--http-token-file", cls.token, "--http-socket", cls.socket, "--no-http-tcp")
-        super().setUpClass()
-
-    @classmethod
-    def tearDownClass(cls):
-        super().tearDownClass()
-        cls.folder.cleanup()
+    flags = ("--no-http-tcp",)
 
     def test_the_token_opens_it(self):
-        url = ("--url", "unix:" + self.socket)
+        url = ("--url", "unix:" + self.http_socket)
         self.assertEqual(lmcache("ping", "kvcache", *url).returncode, 0)
         refused = lmcache("describe", "kvcache", *url)
         self.assertEqual(refused.returncode, 1)
         self.assertIn("a bearer token is required", refused.stderr)
-        self.assertEqual(lmcache("describe", "kvcache", *url, "--token-file", self.token).returncode, 0)
+        self.assertEqual(lmcache("describe", "kvcache", *url, "--token-file", self.token_file).returncode, 0)
 
 
 if __name__ == "__main__":

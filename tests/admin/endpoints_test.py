@@ -7,14 +7,11 @@ import random
 import re
 import socket
 import stat
-import tempfile
 import unittest
 
 import torch
-from admin import PATIENCE, AdminCase, Client, Server, eventually
+from admin import PATIENCE, TOKEN, AdminCase, Client, Server, TokenCase, eventually
 from kvclient import Engine, Group, deepseek_v4, dense, tokens, unique
-
-TOKEN = "0123456789abcdefghijk"
 
 
 class Endpoints(AdminCase):
@@ -236,21 +233,7 @@ class Checksums(AdminCase):
         os.truncate("/dev/shm/" + engine.segment.name.lstrip("/"), engine.segment.size)
 
 
-class Token(AdminCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        path = os.path.join(cls.folder.name, "token")
-        with open(path, "w") as file:
-            file.write(TOKEN + "\n")
-        cls.flags = ("--http-token-file", path, "--http-socket", os.path.join(cls.folder.name, "admin.sock"))
-        super().setUpClass()
-
-    @classmethod
-    def tearDownClass(cls):
-        super().tearDownClass()
-        cls.folder.cleanup()
-
+class Token(TokenCase):
     def test_is_asked_for(self):
         for client in (self.http(), self.http("wrong" + TOKEN[5:])):
             for method, path in (("GET", "/status"), ("POST", "/cache/clear"), ("GET", "/nope"), ("GET", "/openapi.json")):
@@ -268,12 +251,11 @@ class Token(AdminCase):
         self.assertNotIn(TOKEN, config + self.server.log())
 
     def test_the_unix_socket_asks_too_and_goes_with_the_server(self):
-        path = self.flags[3]
-        self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o660)
+        self.assertEqual(stat.S_IMODE(os.stat(self.http_socket).st_mode), 0o660)
         for token, status in (("", 401), (TOKEN, 200)):
             connection = http.client.HTTPConnection("localhost", timeout=PATIENCE)
             connection.sock = socket.socket(socket.AF_UNIX)
-            connection.sock.connect(path)
+            connection.sock.connect(self.http_socket)
             connection.request("GET", "/status", headers={"Authorization": "Bearer " + token})
             self.assertEqual(connection.getresponse().status, status)
             connection.close()

@@ -3,6 +3,7 @@
 `truth` is the whole document, so a field that it does not know fails the test, as one that is missing or wrong does.
 """
 
+import os
 import threading
 import unittest
 
@@ -16,10 +17,11 @@ FLAGS = ("--eviction-trigger-watermark", "0.7", "--eviction-ratio", "0.1", "--l1
          "--worker-reap-timeout-seconds", "33")
 
 
-def dense_worker(engine, world_size=1, layers=2, block=16, heads=2, size=64):
+def dense_worker(engine, world_size=1, layers=2, block=16, heads=2, size=64, stored=0, retrieved=0):
     """What is told of a worker with one group of dense(...)."""
     blocks = engine.views[0][1].shape[0]
-    return {"model_name": engine.model, "world_size": world_size, "kv_cache_layout": {
+    return {"model_name": engine.model, "world_size": world_size, "stored_bytes": stored * OBJECT,
+            "retrieved_bytes": retrieved * OBJECT, "kv_cache_layout": {
         "num_layers": layers, "num_blocks": blocks, "cache_size_per_token": layers * 2 * heads * size * 2,
         "kernel_groups": [{
             "kernel_group_idx": 0, "engine_group_idx": 0, "object_group_idx": 0, "num_layers": layers,
@@ -29,8 +31,11 @@ def dense_worker(engine, world_size=1, layers=2, block=16, heads=2, size=64):
             "attention_backend": "vLLM non-MLA flash infer", "window_tokens": -1, "row_bytes": heads * size * 2}]}}
 
 
-def truth(workers=(), resident=0, staged=0, leased=0, sessions=0, connections=0, accepted=0):
-    """The document of a server started with FLAGS on a machine without a GPU, which has such objects, and `workers` of dense()."""
+def truth(workers=(), resident=0, staged=0, leased=0, sessions=0, connections=0, accepted=0, stored=0, retrieved=0):
+    """The document of a server started with FLAGS on a machine without a GPU, which has such objects, and `workers` of dense().
+
+    `stored` and `retrieved`: objects that each of them has moved.
+    """
     objects = resident + staged
     l1 = {"is_healthy": True, "total_object_count": objects, "write_locked_count": staged, "read_locked_count": leased,
           "temporary_count": 0, "staging_object_count": staged, "staging_bytes": staged * OBJECT,
@@ -58,7 +63,8 @@ def truth(workers=(), resident=0, staged=0, leased=0, sessions=0, connections=0,
         "kv_events": {"enabled": False, "incarnation": 0, "log_depth": 0, "log_capacity": 0, "next_seq": 0, "lost_markers": 0,
                       "unbound_stores": 0, "subscribers": 0},
         "registered_gpu_ids": sorted(worker.instance for worker in workers),
-        "cache_context_meta": {str(worker.instance): dense_worker(worker) for worker in workers},
+        "cache_context_meta": {
+            str(worker.instance): dense_worker(worker, stored=stored, retrieved=retrieved) for worker in workers},
         # Nothing is pinned and nobody waits for it.
         "gpus": [],
         "l1_pinning": {"total_bytes": TOTAL, "touched_bytes": 0, "pinned_bytes": 0, "ready_bytes": TOTAL, "failed_parts": 0,
@@ -86,11 +92,16 @@ class EveryField(StatusCase):
         self.assertEqual(self.status(), truth([engine], **there))
         toks, more = tokens(1024), tokens(512)
         self.assertTrue(engine.store(toks, unique("store")))
-        self.assertEqual(self.status(), truth([engine], resident=4, **there))
+        self.assertEqual(self.status(), truth([engine], resident=4, stored=4, **there))
         rid = unique("lookup")
         self.assertEqual(engine.lookup(toks[:768], rid), 3)
-        self.assertEqual(self.status(), truth([engine], resident=4, leased=3, sessions=1, **there))
+        self.assertEqual(self.status(), truth([engine], resident=4, leased=3, sessions=1, stored=4, **there))
+        self.assertTrue(engine.retrieve(toks[:768], rid))
         engine.end(rid)
+        self.assertEqual(self.status(), truth([engine], resident=4, stored=4, retrieved=3, **there))
+        rid = unique("lookup")
+        self.assertEqual(engine.lookup(toks[:256], rid), 1)
+        engine.end(rid)  # gives back what was not retrieved
         with Frozen(self.server.process, "lmcache-copy"):
             storing = threading.Thread(target=engine.store, args=(more, unique("store")))
             storing.start()
@@ -98,6 +109,14 @@ class EveryField(StatusCase):
                                  "the store waits for the copy thread")
         self.assertEqual(staging, truth(resident=4, staged=2)["storage_manager"])
         storing.join()
+        self.assertEqual(self.status(), truth([engine], resident=6, stored=6, retrieved=3, **there))
+        other = Engine(self.connect(), [dense()], 4096, model=engine.model).register()
+        there = {"connections": 2, "accepted": 2}
+        workers = self.status()["cache_context_meta"]
+        self.assertEqual(workers, {str(engine.instance): dense_worker(engine, stored=6, retrieved=3),
+                                   str(other.instance): dense_worker(other)})
+        other.unregister()
+        engine.register()
         self.assertEqual(self.status(), truth([engine], resident=6, **there))
         engine.unregister()
         self.assertEqual(self.status(), truth(resident=6, **there))
@@ -130,6 +149,23 @@ class Status(StatusCase):
         plain.unregister()
         self.assertEqual(self.status()["registered_gpu_ids"], [flash.instance])
         flash.unregister()
+
+    def test_a_transfer_that_fails_moves_nothing(self):
+        engine = Engine(self.connect(), deepseek_v4(), 1024).register()
+        self.addCleanup(engine.close)
+
+        def stored():
+            return self.status()["cache_context_meta"][str(engine.instance)]["stored_bytes"]
+
+        self.assertTrue(engine.store(tokens(256), unique("store")))
+        before = stored()
+        self.assertGreater(before, 0)
+        path = "/dev/shm/" + engine.segment.name.lstrip("/")
+        os.truncate(path, 4096)  # to read beyond is a fault
+        self.assertFalse(engine.store(tokens(512), unique("store")))
+        os.truncate(path, engine.segment.size)
+        self.assertEqual(stored(), before)
+        engine.unregister()
 
     def test_a_worker_goes_with_its_connection(self):
         context = zmq.Context()

@@ -1,16 +1,13 @@
 """The live page in a real browser, while the published client makes traffic."""
 
 import json
-import os
 import sys
-import tempfile
 import unittest
 
-from admin import AdminCase, Server
+from admin import TOKEN, AdminCase, Server, TokenCase
 from browser import CHROMIUM, Page
 from kvclient import Engine, deepseek_v4, dense, tokens, unique
 
-TOKEN = "0123456789abcdefghijk"
 HOSTILE = "</script><script>window.broken = 1</script><img src=x onerror='window.broken = 1'>"
 PLOTS = ["pool-state", "pool-model", "hit-rate", "transfers", "latency", "evictions"]
 LIVE = "document.body.dataset.state === 'live'"
@@ -174,21 +171,7 @@ class LostServer(unittest.TestCase):
         page.until(f"document.getElementById('l1-total').dataset.value == {1 << 27}")
 
 
-class Token(UiCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        path = os.path.join(cls.folder.name, "token")
-        with open(path, "w") as file:
-            file.write(TOKEN + "\n")
-        cls.flags = ("--http-token-file", path)
-        super().setUpClass()
-
-    @classmethod
-    def tearDownClass(cls):
-        super().tearDownClass()
-        cls.folder.cleanup()
-
+class Token(TokenCase, UiCase):
     def enter(self, page, token):
         page.value(f"document.getElementById('token').value = '{token}', document.getElementById('token-form').requestSubmit()")
 

@@ -1,6 +1,7 @@
 """Runs the built binary for the tests of this folder. The binary is named by LMCACHE_BINARY."""
 
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -27,7 +28,7 @@ def run(*args, **environment):
 def wait_for_line(path, pattern):
     """Until the file has a line with the pattern; fails after a minute."""
     deadline = time.monotonic() + 60
-    while not (os.path.exists(path) and re.search(pattern, open(path).read())):
+    while not (os.path.exists(path) and re.search(pattern, pathlib.Path(path).read_text())):
         if time.monotonic() > deadline:
             raise AssertionError(f"no {pattern} in {path}")
         time.sleep(0.005)  # only paces the polling

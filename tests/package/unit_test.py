@@ -56,8 +56,30 @@ class Unit(unittest.TestCase):
             self.assertIn(line, lines)
 
 
-def names_in(text):
-    return set(re.findall(r"\b(?:lmcache_mp|process)_\w+", text))
+# Metrics that no panel of the dashboard shows, by what shows the same better, or why nobody would look.
+NOT_SHOWN = {
+    "bytes or tokens are shown instead": {
+        "lmcache_mp_l1_write_chunks_total", "lmcache_mp_l1_read_chunks_total", "lmcache_mp_l1_evicted_chunks_total",
+        "lmcache_mp_num_chunks_loaded_total", "lmcache_mp_lookup_hit_l1_tokens_total", "lmcache_mp_lookup_hit_l1_keys_total"},
+    "requests by operation are shown instead": {
+        "lmcache_mp_num_submitted_stores_total", "lmcache_mp_num_finished_stores_total", "lmcache_mp_num_submitted_retrieves_total",
+        "lmcache_mp_num_finished_retrieves_total", "lmcache_mp_lookups_requests_total", "lmcache_mp_messages_received_total"},
+    "evicted bytes by reason are shown instead": {
+        "lmcache_mp_l1_eviction_loop_ticks_total", "lmcache_mp_l1_eviction_loop_triggered_total"},
+    "for those who tune GPU copies": {"lmcache_mp_gpu_direct_transfers_total"},
+    "open connections and lost ones are shown": {"lmcache_mp_connections_accepted_total"},
+    "their bytes are shown": {"lmcache_mp_token_chains"},
+    "always the same": {"lmcache_mp_active_prefetch_jobs", "lmcache_mp_build_info"},
+    "dashboards of hosts have them": {
+        "process_cpu_seconds_total", "process_virtual_memory_bytes", "process_open_fds", "process_max_fds",
+        "process_start_time_seconds"},
+}
+
+
+def metrics_in(text):
+    """The metrics whose series an expression names."""
+    names = re.findall(r"\b(?:lmcache_mp|process)_\w+", text)
+    return {re.sub(r"_(bucket|sum|count)$", "", name) for name in names}
 
 
 class Monitoring(unittest.TestCase):
@@ -65,9 +87,12 @@ class Monitoring(unittest.TestCase):
     def setUpClass(cls):
         with open(os.path.join(ROOT, "docs", "METRICS.md")) as file:
             cls.known = set(re.findall(r"^\| `(\w+)`", file.read(), re.M))
+        with open(DASHBOARD) as file:
+            cls.panels = json.load(file)["panels"]
+        cls.expressions = [target["expr"] for panel in cls.panels for target in panel["targets"]]
 
     def assert_known(self, text):
-        names = {re.sub(r"_(bucket|sum|count)$", "", name) for name in names_in(text)}
+        names = metrics_in(text)
         self.assertGreater(len(names), 5)
         self.assertEqual(names - self.known, set())
 
@@ -81,11 +106,34 @@ class Monitoring(unittest.TestCase):
             self.assert_known(file.read())
 
     def test_the_dashboard_uses_metrics_that_exist(self):
-        with open(DASHBOARD) as file:
-            dashboard = json.load(file)
-        expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
-        self.assert_known("\n".join(expressions))
-        self.assertEqual(len({panel["id"] for panel in dashboard["panels"]}), len(dashboard["panels"]))
+        self.assert_known("\n".join(self.expressions))
+
+    def test_the_dashboard_shows_every_metric_that_one_would_look_at(self):
+        hidden = set().union(*NOT_SHOWN.values())
+        shown = metrics_in("\n".join(self.expressions))
+        self.assertEqual(hidden & shown, set())
+        self.assertEqual(self.known - shown, hidden)
+
+    @tool("promtool")
+    def test_the_dashboards_expressions_are_valid(self):
+        rules = [{"record": f"panel:{n}", "expr": expression.replace("$instance", ".*")}
+                 for n, expression in enumerate(self.expressions)]
+        with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
+            json.dump({"groups": [{"name": "panels", "rules": rules}]}, file)  # JSON is YAML
+            file.flush()
+            done = run("promtool", "check", "rules", file.name)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_the_dashboard_asks_for_the_chosen_servers_alone(self):
+        for expression in self.expressions:
+            series = re.findall(r"\b(?:lmcache_mp|process)_\w+", expression)
+            self.assertEqual(expression.count('instance=~"$instance"'), len(series), expression)
+
+    def test_the_dashboards_panels_have_places_of_their_own(self):
+        places = [tuple(panel["gridPos"][key] for key in "xywh") for panel in self.panels]
+        self.assertEqual(places, [(8 * (n % 3), 8 * (n // 3), 8, 8) for n in range(len(places))])
+        for key in ("id", "title"):
+            self.assertEqual(len({panel[key] for panel in self.panels}), len(self.panels))
 
 
 if __name__ == "__main__":

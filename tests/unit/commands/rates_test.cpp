@@ -96,26 +96,49 @@ TEST(Activity, AQuantileBeyondTheLastBoundIsThatBound) {
   EXPECT_EQ(activity.operations.at(0).p99_seconds, 0.01);
 }
 
+std::string transfers(const std::string& metric, const std::string& engine, int count) {
+  return "lmcache_mp_l0_l1_" + metric +
+         "_throughput_GB_per_second_count{device=\"cpu\",engine_id=\"" + engine +
+         "\",model_name=\"m\"} " + std::to_string(count) + "\n";
+}
+
+std::string bytes(const std::string& engine, const std::string& direction, const char* value) {
+  return std::string(kEngineBytes) + "{direction=\"" + direction + "\",engine_id=\"" + engine +
+         "\",model_name=\"m\"} " + value + "\n";
+}
+
 TEST(Activity, EnginesHaveTheirOwnRatesAndAreLeftOutWhenIdle) {
-  const auto rates = [](const std::string& metric, const std::string& engine, int count,
-                        double sum) {
-    const std::string name = "lmcache_mp_l0_l1_" + metric + "_throughput_GB_per_second";
-    const std::string labels = "{device=\"cpu\",engine_id=\"" + engine + "\",model_name=\"m\"} ";
-    return name + "_count" + labels + std::to_string(count) + "\n" + name + "_sum" + labels +
-           std::to_string(sum) + "\n";
-  };
-  const Activity activity = between(rates("store", "1", 2, 10) + rates("load", "1", 0, 0) +
-                                        rates("store", "2", 1, 5) + rates("load", "2", 0, 0),
-                                    rates("store", "1", 6, 30) + rates("load", "1", 2, 24) +
-                                        rates("store", "2", 1, 5) + rates("load", "2", 0, 0));
+  const Activity activity =
+      between(transfers("store", "1", 2) + transfers("load", "1", 0) + transfers("store", "2", 1) +
+                  transfers("load", "2", 0) + bytes("1", "store", "1e9") +
+                  bytes("1", "retrieve", "0") + bytes("2", "store", "5e9"),
+              transfers("store", "1", 6) + transfers("load", "1", 2) + transfers("store", "2", 1) +
+                  transfers("load", "2", 0) + bytes("1", "store", "4e9") +
+                  bytes("1", "retrieve", "2e9") + bytes("2", "store", "5e9"));
   ASSERT_EQ(activity.engines.size(), 1u);
   const EngineActivity& engine = activity.engines[0];
   EXPECT_EQ(engine.engine, "1");
   EXPECT_EQ(engine.model, "m");
   EXPECT_EQ(engine.stores_per_second, 2);
-  EXPECT_EQ(engine.store_gb_per_second, 5);
+  EXPECT_EQ(engine.store_gb_per_second, 1.5) << "all bytes of the interval by its length";
   EXPECT_EQ(engine.retrieves_per_second, 1);
-  EXPECT_EQ(engine.retrieve_gb_per_second, 12);
+  EXPECT_EQ(engine.retrieve_gb_per_second, 1);
+}
+
+TEST(Activity, AnEngineThatRegisteredAnewCountsFromThen) {
+  const Activity activity =
+      between(bytes("1", "store", "8e9"), bytes("1", "store", "2e9") + bytes("2", "store", "4e9"));
+  ASSERT_EQ(activity.engines.size(), 2u);
+  EXPECT_EQ(activity.engines[0].store_gb_per_second, 1);
+  EXPECT_EQ(activity.engines[1].store_gb_per_second, 2) << "it was not there before";
+}
+
+TEST(Activity, AnEngineThatHasGoneKeepsItsTransfers) {
+  const Activity activity =
+      between(transfers("store", "1", 2) + bytes("1", "store", "8e9"), transfers("store", "1", 4));
+  ASSERT_EQ(activity.engines.size(), 1u);
+  EXPECT_EQ(activity.engines[0].stores_per_second, 1);
+  EXPECT_EQ(activity.engines[0].store_gb_per_second, 0);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include "gpu/cuda.hpp"
 #include "gpu/events.hpp"
 #include "load/descriptors.hpp"
+#include "load/page_batch.hpp"
 #include "load/tensor_memory.hpp"
 
 #include <cstring>
@@ -164,9 +165,7 @@ class CudaTensors final : public TensorMemory {
   template <class Visit>
   static void each_batch(std::span<const Page> pages, Visit visit) {
     for (std::size_t begin = 0, end = 0; begin < pages.size(); begin = end) {
-      std::size_t bytes = 0;
-      while (end < pages.size() && bytes + pages[end].bytes <= kStagingBytes)
-        bytes += pages[end++].bytes;
+      end = batch_end(pages, begin, kStagingBytes);
       if (begin == end) throw std::logic_error("a page does not fit the staging buffer");
       visit(begin, end);
     }
@@ -192,7 +191,9 @@ MakeTensors cuda_tensors() {
   int count = 0;
   cudaError_t error = cudaGetDeviceCount(&count);
   if (error == cudaSuccess && count == 0) error = cudaErrorNoDevice;
-  check(error, "no GPU can be used", "; see lmcache doctor");
+  check(error, "no GPU can be used",
+        "; it takes a driver of version 580 or later and a GPU that CUDA_VISIBLE_DEVICES leaves, "
+        "see lmcache doctor");
   return [](const std::vector<std::uint64_t>& segment_bytes) -> std::unique_ptr<TensorMemory> {
     return std::make_unique<CudaTensors>(segment_bytes);
   };

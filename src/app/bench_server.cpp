@@ -90,7 +90,10 @@ class ServerCommand final : public BenchCommand {
         ->check([](const std::string& url) { return load::url_error(url); });
     app.add_option("--layout", layout_, "what to register: dense or deepseek-v4-flash")
         ->capture_default_str();
-    app.add_option("--device", device_, "where the tensors are; only cpu, in /dev/shm")
+    app.add_option("--device", device_,
+                   "where the tensors are: cpu, in /dev/shm, or cuda, on the first GPU that "
+                   "CUDA_VISIBLE_DEVICES leaves")
+        ->check(CLI::IsMember({"cpu", "cuda"}))
         ->capture_default_str();
     app.add_option("--concurrency", options_.concurrency, "workers at the same time")
         ->check(CLI::Range(1u, 256u))
@@ -118,9 +121,6 @@ class ServerCommand final : public BenchCommand {
   }
 
   int run() override {
-    if (device_ != "cpu")
-      throw UsageError("--device " + device_ +
-                       " is not supported; only cpu is: tensors in shared memory");
     const auto make = geometry::model_registration(layout_);
     if (!make) throw UsageError("--layout: " + make.error().text);
     options_.make = *make;
@@ -141,7 +141,12 @@ class ServerCommand final : public BenchCommand {
 
  private:
   load::LoadResult measure() {
-    const commands::StopSignals signals;
+    const commands::StopSignals signals;  // before CUDA starts threads
+    if (device_ == "cuda") options_.make_tensors = load::cuda_tensors();
+    if (options_.make_tensors == nullptr)
+      throw UsageError(
+          "--device cuda: this program was built without CUDA; take one that was built where there "
+          "is a CUDA compiler, or --device cpu");
     const ProgressBar bar(options_.rounds);
     options_.stop = [&signals] { return signals.pending(); };
     options_.progress = [&bar](unsigned rounds) { bar.show(rounds); };
@@ -150,6 +155,7 @@ class ServerCommand final : public BenchCommand {
 
   void print_json(const load::LoadResult& result) const {
     Json report{{"layout", layout_},
+                {"device", device_},
                 {"concurrency", options_.concurrency},
                 {"tokens", options_.tokens},
                 {"rounds", result.rounds},
@@ -171,8 +177,8 @@ class ServerCommand final : public BenchCommand {
   }
 
   void print(const load::LoadResult& result) const {
-    std::printf("%s, sequences of %u tokens, concurrency %u, %u rounds\n\n", layout_.c_str(),
-                options_.tokens, options_.concurrency, result.rounds);
+    std::printf("%s, %s, sequences of %u tokens, concurrency %u, %u rounds\n\n", layout_.c_str(),
+                device_.c_str(), options_.tokens, options_.concurrency, result.rounds);
     for (const load::ServerTimes& server : result.servers) print_table(server);
     if (result.servers.size() != 2) return;
     std::printf("the first is so many times as fast as the second (median of rounds):\n");

@@ -47,6 +47,18 @@ Error cuda_error(Cause cause, const std::string& what, CUresult error) {
   return {cause, what + ": CUDA driver error " + std::to_string(static_cast<int>(error))};
 }
 
+std::string uuid_text(const cudaUUID_t& uuid) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::string text;
+  for (int i = 0; i < 16; ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+    const auto byte = static_cast<unsigned char>(uuid.bytes[i]);
+    text += kHex[byte >> 4];
+    text += kHex[byte & 15];
+  }
+  return text;
+}
+
 Status check(cudaError_t error, const char* what) {
   if (error == cudaSuccess) return {};
   static_cast<void>(cudaGetLastError());

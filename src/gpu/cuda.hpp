@@ -18,6 +18,9 @@ namespace lmcache::gpu {
 /// kCopyFailed unless all is well. Takes the error from the runtime, so that it is not met again.
 [[nodiscard]] Status check(cudaError_t error, const char* what);
 
+/// As descriptors spell it: lower-case hex with dashes.
+[[nodiscard]] std::string uuid_text(const cudaUUID_t& uuid);
+
 struct DriverFunctions {
   CUresult (*mem_get_address_range)(CUdeviceptr*, std::size_t*, CUdeviceptr) = nullptr;
   CUresult (*stream_wait_value64)(CUstream, CUdeviceptr, cuuint64_t, unsigned) = nullptr;

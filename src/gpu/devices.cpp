@@ -16,19 +16,6 @@
 namespace lmcache::gpu {
 namespace {
 
-/// As descriptors spell it: lower-case hex with dashes.
-std::string uuid_text(const cudaUUID_t& uuid) {
-  static constexpr char kHex[] = "0123456789abcdef";
-  std::string text;
-  for (int i = 0; i < 16; ++i) {
-    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
-    const auto byte = static_cast<unsigned char>(uuid.bytes[i]);
-    text += kHex[byte >> 4];
-    text += kHex[byte & 15];
-  }
-  return text;
-}
-
 /// Ordinals by UUID. No context is made.
 Result<std::map<std::string, int>> find_devices() {
   int count = 0;

@@ -12,7 +12,7 @@ namespace lmcache::load {
 using wire::MsgpackWriter;
 
 EngineMemory::EngineMemory(geometry::MakeRegistration make, std::uint32_t chunk_tokens,
-                           std::uint32_t chunks)
+                           std::uint32_t chunks, MakeTensors make_tensors)
     : chunk_tokens_(chunk_tokens), chunks_(chunks) {
   number_blocks(geometry_of(make(2), chunk_tokens));
   registration_ = make(static_cast<std::int64_t>(blocks_.size()) + 1);
@@ -20,9 +20,11 @@ EngineMemory::EngineMemory(geometry::MakeRegistration make, std::uint32_t chunk_
   for (const GroupInfo& info : registration_.infos)
     for (const std::int64_t layer : info.layer_indices)
       tensors_of_[info.engine_group_id].push_back(static_cast<std::size_t>(layer));
+  place_pages();
+  std::vector<std::uint64_t> segments;
   for (const TensorDesc& tensor : registration_.tensors)
-    if (segments_.empty() || !registration_.one_segment)
-      segments_.push_back(std::make_unique<SharedMemory>(tensor.segment_bytes));
+    if (segments.empty() || !registration_.one_segment) segments.push_back(tensor.segment_bytes);
+  memory_ = make_tensors(segments);
 }
 
 Geometry EngineMemory::geometry_of(const geometry::Registration& from, std::uint32_t chunk_tokens) {
@@ -77,7 +79,8 @@ std::uint64_t EngineMemory::retrieved_blocks() const {
 Frames EngineMemory::registration(std::int64_t instance, const std::string& model) const {
   MsgpackWriter tensors, groups, hints;
   tensors.array(static_cast<std::uint32_t>(registration_.tensors.size()));
-  for (std::size_t i = 0; i < registration_.tensors.size(); ++i) tensors.ext(1, descriptor(i));
+  for (std::size_t i = 0; i < registration_.tensors.size(); ++i)
+    tensors.ext(1, memory_->descriptor(segment_of(i), registration_.tensors[i]));
   groups.array(static_cast<std::uint32_t>(registration_.infos.size()));
   for (const GroupInfo& info : registration_.infos) {
     groups.map(4).string("engine_group_id").integer(info.engine_group_id);
@@ -99,66 +102,52 @@ wire::Bytes EngineMemory::block_ids() const {
   return std::move(out).take();
 }
 
-wire::Bytes EngineMemory::descriptor(std::size_t index) const {
-  const TensorDesc& tensor = registration_.tensors[index];
-  const SharedMemory& segment = segment_of(index);
-  MsgpackWriter out;
-  out.map(5).string("type").string("cpu_shm").string("shm_name").string(segment.name());
-  out.string("nbytes").integer(static_cast<std::int64_t>(segment.size()));
-  out.string("version").integer(1).string("metadata").map(5).string("dtype").string(tensor.dtype);
-  out.string("shape").integers(tensor.shape).string("stride").integers(tensor.stride);
-  out.string("storage_offset").integer(tensor.storage_offset);
-  out.string("device_uuid").string("cpu");
-  return std::move(out).take();
-}
-
-const SharedMemory& EngineMemory::segment_of(std::size_t tensor) const {
-  return *segments_[registration_.one_segment ? 0 : tensor];
+std::size_t EngineMemory::segment_of(std::size_t tensor) const {
+  return registration_.one_segment ? 0 : tensor;
 }
 
 // A block's page of one tensor: the first axis counts blocks, the rest has no gaps.
-std::span<std::byte> EngineMemory::page(std::size_t index, std::int64_t block) const {
+Page EngineMemory::page(std::size_t index, std::int64_t block) const {
   const TensorDesc& tensor = registration_.tensors[index];
   const std::uint64_t item = dtype_bytes(tensor.dtype);
   std::uint64_t bytes = item;
   for (std::size_t axis = 1; axis < tensor.shape.size(); ++axis)
     bytes *= static_cast<std::uint64_t>(tensor.shape[axis]);
   const auto first = static_cast<std::uint64_t>(tensor.storage_offset + block * tensor.stride[0]);
-  return {segment_of(index).data() + first * item, bytes};
+  return {segment_of(index), first * item, bytes};
 }
 
-template <class Visit>
-void EngineMemory::each_page(const Block& block, Visit visit) const {
-  for (const std::size_t tensor : tensors_of_.at(block.engine_group))
-    visit(page(tensor, block.id), seed_of(tensor, static_cast<std::uint64_t>(block.id)));
+void EngineMemory::place_pages() {
+  std::ranges::stable_partition(blocks_, &Block::retrieved);
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    const Block& block = blocks_[i];
+    for (const std::size_t tensor : tensors_of_.at(block.engine_group)) {
+      pages_.push_back(page(tensor, block.id));
+      origins_.push_back({i, seed_of(tensor, static_cast<std::uint64_t>(block.id))});
+    }
+    if (block.retrieved) retrieved_pages_ = pages_.size();
+  }
 }
 
 void EngineMemory::fill(std::uint64_t seed) {
-  for (const Block& block : blocks_)
-    each_page(block, [&](std::span<std::byte> bytes, std::uint64_t place) {
-      write_pattern(bytes, seed_of(seed, place));
-    });
+  memory_->write(pages_, [&](std::size_t page, std::span<std::byte> bytes) {
+    write_pattern(bytes, seed_of(seed, origins_[page].place));
+  });
 }
 
 void EngineMemory::wipe() {
-  for (const auto& segment : segments_) std::fill_n(segment->data(), segment->size(), std::byte{0});
+  memory_->wipe();
 }
 
 std::uint64_t EngineMemory::bad_blocks(std::uint64_t seed) const {
-  std::uint64_t bad = 0;
-  for (const Block& block : blocks_) {
-    if (!block.retrieved) continue;
-    bool good = true;
-    each_page(block, [&](std::span<std::byte> bytes, std::uint64_t place) {
-      good = good && has_pattern(bytes, seed_of(seed, place));
-    });
-    if (!good) ++bad;
-  }
-  return bad;
-}
-
-void EngineMemory::unlink() {
-  for (const auto& segment : segments_) segment->unlink();
+  std::vector<bool> bad(blocks_.size());
+  memory_->read(std::span(pages_).first(retrieved_pages_),
+                [&](std::size_t page, std::span<const std::byte> bytes) {
+                  const Origin& origin = origins_[page];
+                  if (!bad[origin.block] && !has_pattern(bytes, seed_of(seed, origin.place)))
+                    bad[origin.block] = true;
+                });
+  return static_cast<std::uint64_t>(std::ranges::count(bad, true));
 }
 
 }  // namespace lmcache::load

@@ -10,7 +10,6 @@ namespace {
 
 using wire::MsgpackWriter;
 
-constexpr std::string_view kCpuEvent = "stub_ipc_handle";  // an event that is always over
 constexpr std::uint64_t kVocabulary = 129'280;
 
 }  // namespace
@@ -28,14 +27,15 @@ wire::Bytes encode_key(const SequenceKey& key, std::optional<std::int64_t> rank)
   return std::move(out).take();
 }
 
-Frames store_frames(const SequenceKey& key, std::int64_t instance, const wire::Bytes& block_ids) {
+Frames store_frames(const SequenceKey& key, std::int64_t instance, const wire::Bytes& block_ids,
+                    wire::ByteView event) {
   return {encode_key(key, 0), encode_integer(instance), block_ids,
-          std::move(MsgpackWriter().binary(std::as_bytes(std::span(kCpuEvent)))).take()};
+          std::move(MsgpackWriter().binary(event)).take()};
 }
 
-Frames retrieve_frames(const SequenceKey& key, std::int64_t instance,
-                       const wire::Bytes& block_ids) {
-  Frames frames = store_frames(key, instance, block_ids);
+Frames retrieve_frames(const SequenceKey& key, std::int64_t instance, const wire::Bytes& block_ids,
+                       wire::ByteView event) {
+  Frames frames = store_frames(key, instance, block_ids, event);
   frames.push_back(encode_integer(0));  // tokens to skip
   return frames;
 }

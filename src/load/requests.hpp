@@ -22,11 +22,12 @@ struct SequenceKey {
 /// Of a worker of rank 0, or of the scheduler, which has none.
 [[nodiscard]] wire::Bytes encode_key(const SequenceKey& key, std::optional<std::int64_t> rank);
 
-/// `block_ids` is an encoded list of lists, one per kernel group.
+/// `block_ids` is an encoded list of lists, one per kernel group; `event` is what the copy waits
+/// for, not encoded.
 [[nodiscard]] Frames store_frames(const SequenceKey& key, std::int64_t instance,
-                                  const wire::Bytes& block_ids);
+                                  const wire::Bytes& block_ids, wire::ByteView event);
 [[nodiscard]] Frames retrieve_frames(const SequenceKey& key, std::int64_t instance,
-                                     const wire::Bytes& block_ids);
+                                     const wire::Bytes& block_ids, wire::ByteView event);
 /// Of lookup and free_lookup_locks.
 [[nodiscard]] Frames lookup_frames(const SequenceKey& key);
 [[nodiscard]] Frames wait_frames(const std::string& request_id, double seconds);

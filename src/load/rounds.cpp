@@ -24,6 +24,7 @@ WorkerOptions worker_options(const LoadOptions& options, std::uint64_t run) {
   WorkerOptions out;
   out.urls = options.urls;
   out.make = options.make;
+  out.make_tensors = options.make_tensors;
   out.model = "lmcache-bench-" + std::to_string(run);
   out.patience = options.patience;
   out.stop = options.stop;

@@ -19,6 +19,7 @@ inline constexpr std::array<std::string_view, 4> kOperationNames{"noop", "store"
 struct LoadOptions {
   std::vector<std::string> urls;  ///< one or two
   geometry::MakeRegistration make = nullptr;
+  MakeTensors make_tensors = &make_shared_tensors;
   unsigned concurrency = 1;     ///< workers, each with its connections and its memory
   std::uint32_t tokens = 1024;  ///< of a sequence; whole chunks
   unsigned rounds = 20;         ///< at each server; one more before them is not counted

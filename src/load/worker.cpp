@@ -30,13 +30,13 @@ Worker::Worker(const WorkerOptions& options, std::uint64_t seed)
     : options_(options),
       seed_(seed),
       instance_(static_cast<std::int64_t>(seed_of(seed, 0) >> 1)),
-      memory_(options.make, options.chunk_tokens, options.chunks) {
+      memory_(options.make, options.chunk_tokens, options.chunks, options.make_tensors) {
   for (const std::string& url : options.urls) {
     clients_.push_back(std::make_unique<Client>(url, options.patience, options.stop));
     clients_.back()->call(wire::Op::kRegisterKvCache,
                           memory_.registration(instance_, options.model));
   }
-  memory_.unlink();  // mapped by all servers: nothing is left behind however this ends
+  memory_.tensors().registered();
 }
 
 Worker::~Worker() {
@@ -72,19 +72,36 @@ void Worker::transfer(std::size_t server, wire::Op op, Frames frames) {
   if (!result.read_array(fields) || fields != 2 || !result.read_binary(event) ||
       !result.read_bool(ok))
     fail(client, "a transfer was answered with something else");
-  if (ok) return;
+  if (ok) return await_end(client, event);
   fail(client, op == wire::Op::kStore ? "a store was answered false; its log says why: is its L1 "
                                         "smaller than --concurrency times "
                                         "--tokens, or all of it leased?"
                                       : "a retrieve was answered false; the server's log says why");
 }
 
+void Worker::await_end(const Client& client, wire::ByteView event) {
+  const auto deadline = std::chrono::steady_clock::now() + options_.patience;
+  try {
+    memory_.tensors().wait(event, [&] {
+      if (options_.stop()) throw Interrupted();
+      if (std::chrono::steady_clock::now() > deadline)
+        throw std::runtime_error("the copy of a transfer did not end in time");
+    });
+  } catch (const Interrupted&) {
+    throw;
+  } catch (const std::runtime_error& error) {
+    fail(client, error.what());
+  }
+}
+
 void Worker::store(std::size_t server) {
-  transfer(server, wire::Op::kStore, store_frames(key_, instance_, memory_.block_ids()));
+  transfer(server, wire::Op::kStore,
+           store_frames(key_, instance_, memory_.block_ids(), memory_.tensors().event()));
 }
 
 void Worker::retrieve(std::size_t server) {
-  transfer(server, wire::Op::kRetrieve, retrieve_frames(key_, instance_, memory_.block_ids()));
+  transfer(server, wire::Op::kRetrieve,
+           retrieve_frames(key_, instance_, memory_.block_ids(), memory_.tensors().event()));
 }
 
 std::int64_t Worker::try_look_up(std::size_t server) {

@@ -14,6 +14,7 @@ namespace lmcache::load {
 struct WorkerOptions {
   std::vector<std::string> urls;
   geometry::MakeRegistration make = nullptr;
+  MakeTensors make_tensors = &make_shared_tensors;
   std::string model;  ///< name it registers under; unused elsewhere, so that nothing is shared
   std::uint32_t chunk_tokens = 0, chunks = 0;
   std::chrono::milliseconds patience{30'000};
@@ -56,7 +57,9 @@ class Worker {
  private:
   /// Chunks found.
   std::int64_t try_look_up(std::size_t server);
+  /// From the request to the end of the copy.
   void transfer(std::size_t server, wire::Op op, Frames frames);
+  void await_end(const Client& client, wire::ByteView event);
 
   WorkerOptions options_;
   std::uint64_t seed_, sequences_ = 0, lookups_ = 0;

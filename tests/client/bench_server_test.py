@@ -70,8 +70,8 @@ class BenchServer(ServerCase):
         self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
         return json.loads(done.stdout)
 
-    def fails(self, code, text, *args):
-        done = bench(*args)
+    def fails(self, code, text, *args, **options):
+        done = bench(*args, **options)
         self.assertEqual(done.returncode, code, done)
         self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
         self.assertTrue(done.stderr.startswith("lmcache bench: "), done.stderr)
@@ -183,10 +183,19 @@ class BenchServer(ServerCase):
         self.fails(1, "a store was answered false", self.server.url, "--tokens", "4096", "--requests", "1")
 
     def test_mistakes(self):
-        for text, *args in (("allowed: tcp://HOST:PORT or ipc://PATH", "localhost"), ("--device cuda is not supported", "--device", "cuda"),
+        for text, *args in (("allowed: tcp://HOST:PORT or ipc://PATH", "localhost"), ("--device: tpu", "--device", "tpu"),
                             ("no model is called 'gpt'", "--layout", "gpt"), ("--concurrency", "--concurrency", "0"),
                             ("--format", "--format", "xml"), ("c", "tcp://a:1", "tcp://b:2", "tcp://c:3")):
             self.assertEqual(self.fails(2, text, *args).stdout, "")
+
+
+    def test_a_gpu_that_is_not_there(self):
+        with open(BINARY, "rb") as program:
+            built = b"cudaErrorInsufficientDriver" in program.read()
+        code, text = (1, "no GPU can be used: ") if built else (2, "--device cuda: this program was built without CUDA")
+        with FakeServer() as fake:
+            done = self.fails(code, text, fake.url, "--device", "cuda", env=os.environ | {"CUDA_VISIBLE_DEVICES": ""})
+            self.assertEqual((done.stdout, fake.seen), ("", []))
 
 
 class OnAUnixSocket(ServerCase):

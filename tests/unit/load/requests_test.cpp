@@ -1,9 +1,11 @@
 // What the load generator encodes, read by the server's decoders.
 #include "load/requests.hpp"
+#include "wire/msgpack_reader.hpp"
 #include "wire/requests.hpp"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 namespace lmcache::load {
@@ -22,6 +24,16 @@ TEST(Requests, AKeyIsReadAsItWasMeant) {
   EXPECT_EQ(worker->num_kv_readers, 1u);
   EXPECT_EQ(worker->tokens->size(), 5u);
   EXPECT_EQ(wire::decode_key(encode_key(key, std::nullopt))->worker_id, std::nullopt);
+}
+
+TEST(Requests, TransfersCarryTheirEvent) {
+  const wire::Bytes event(64, std::byte{0x5a});
+  for (const Frames& frames : {store_frames({}, 1, {}, event), retrieve_frames({}, 1, {}, event)}) {
+    wire::MsgpackReader in(frames.at(3));
+    wire::ByteView read;
+    ASSERT_TRUE(in.read_binary(read));
+    EXPECT_TRUE(std::ranges::equal(read, event));
+  }
 }
 
 TEST(Requests, SeedsHaveTokensOfTheirOwn) {

@@ -61,47 +61,57 @@ TEST(Rects, MoveWhatThePlannerMoves) {
   }
 }
 
+/// One chunk of DeepSeek-V4.
+class DeepSeekRects : public testing::Test {
+ protected:
+  DeepSeekRects() {
+    kv_.made = deepseek_v4(120);
+    world_ = std::make_unique<World>(kv_, 256, 1, 9);
+    pool_.resize(world_->object_bytes(4096));
+    objects_ = world_->objects(pool_.data(), 4096);
+    origins_ = origins(*world_);
+  }
+
+  [[nodiscard]] std::vector<gpu::Rect> plan() const {
+    return plan_rects({world_->geometry.get(), &world_->ids, objects_, 0, 0, 0, 4096}, origins_);
+  }
+  /// Rectangles, where as many layers at a time go in one. Pages that are not one run of bytes take
+  /// two each, for values and scales.
+  [[nodiscard]] std::uint64_t expected(std::size_t layers_in_one) const {
+    std::uint64_t sum = 0;
+    for (const KernelGroup& group : world_->geometry->kernel_groups) {
+      const std::size_t layers = group.origins.size();
+      sum += group.format == KvFormat::kNlXNbBsvBss
+                 ? 2 * layers * group.kept_ids
+                 : (layers + layers_in_one - 1) / layers_in_one * group.kept_ids;
+    }
+    return sum;
+  }
+
+  KvCase kv_;
+  std::unique_ptr<World> world_;
+  Bytes pool_;
+  std::vector<ObjectRef> objects_;
+  gpu::Origins origins_;
+};
+
 /// DeepSeek-V4's layers lie evenly spaced in a block, so a block's pages of all layers are one
 /// rectangle however its ids are scattered.
-TEST(Rects, OnePerBlockWhereLayersAreEvenlySpaced) {
-  KvCase kv;
-  kv.made = deepseek_v4(120);
-  World world(kv, 256, 1, 9);
-  Bytes pool(world.object_bytes(4096));
-  const auto objects = world.objects(pool.data(), 4096);
-  const gpu::Pages pages{world.geometry.get(), &world.ids, objects, 0, 0, 0, 4096};
-  const auto rects = plan_rects(pages, origins(world));
-  std::uint64_t expected = 0;
-  for (const KernelGroup& group : world.geometry->kernel_groups)
-    expected += group.format == KvFormat::kNlXNbBsvBss
-                    ? 2 * group.origins.size() * group.kept_ids  // values and scales of each page
-                    : group.kept_ids;
-  EXPECT_EQ(rects.size(), expected);
+TEST_F(DeepSeekRects, OnePerBlockWhereLayersAreEvenlySpaced) {
+  const auto rects = plan();
+  EXPECT_EQ(rects.size(), expected(1000));
   std::uint64_t bytes = 0;
-  for (const ObjectRef& object : objects) bytes += object.bytes;
+  for (const ObjectRef& object : objects_) bytes += object.bytes;
   EXPECT_EQ(gpu::total_bytes(rects), bytes);
 }
 
 /// The driver refuses a rectangle that reaches from one allocation into another, however evenly
 /// they lie.
-TEST(Rects, StayInOneAllocation) {
-  KvCase kv;
-  kv.made = deepseek_v4(120);
-  World world(kv, 256, 1, 9);
-  Bytes pool(world.object_bytes(4096));
-  const auto objects = world.objects(pool.data(), 4096);
-  const gpu::Pages pages{world.geometry.get(), &world.ids, objects, 0, 0, 0, 4096};
-  gpu::Origins apart = origins(world);
-  std::uint64_t expected = 0;
-  for (std::size_t g = 0; g < apart.size(); ++g) {
-    const KernelGroup& group = world.geometry->kernel_groups[g];
-    for (std::uint32_t layer = 0; layer < apart[g].size(); ++layer)
-      apart[g][layer].allocation = layer / 2;
-    const bool runs = group.format != KvFormat::kNlXNbBsvBss;
-    expected +=
-        runs ? (apart[g].size() + 1) / 2 * group.kept_ids : 2 * apart[g].size() * group.kept_ids;
-  }
-  EXPECT_EQ(plan_rects(pages, apart).size(), expected);
+TEST_F(DeepSeekRects, StayInOneAllocation) {
+  for (auto& group : origins_)
+    for (std::uint32_t layer = 0; layer < group.size(); ++layer)
+      group[layer].allocation = layer / 2;
+  EXPECT_EQ(plan().size(), expected(2));
 }
 
 }  // namespace

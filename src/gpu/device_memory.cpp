@@ -1,0 +1,143 @@
+// Engines' memory and their lanes: opened with a registration, given back after its last user.
+#include "gpu/cuda.hpp"
+#include "gpu/device.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace lmcache::gpu {
+
+void Device::open(std::vector<wire::Descriptor> tensors,
+                  std::function<void(Result<OpenedTensors>)> opened) {
+  post([this, tensors = std::move(tensors), opened = std::move(opened)] {
+    opened(open_now(tensors));
+  });
+}
+
+Result<OpenedTensors> Device::open_now(const std::vector<wire::Descriptor>& tensors) {
+  if (stopping_) return Error{Cause::kStopping, "the server is stopping"};
+  if (lost_ != cudaSuccess)
+    return cuda_error(Cause::kBadSegment, "GPU " + uuid_ + " is lost", lost_);
+  if (Status active = activate(); !active) return active.error();
+  unused_since_ = std::chrono::steady_clock::now();
+  auto lane = take_lane();
+  if (!lane) return lane.error();
+  ++(*lane)->users;
+  ++users_;  // ~Memory takes it back, whatever happens from here on
+  OpenedTensors opened;
+  opened.memory = std::make_shared<Memory>(*this, std::move(*lane));
+  {
+    const std::lock_guard lock(mutex_);
+    ++status_.workers;
+  }
+  for (const wire::Descriptor& tensor : tensors)
+    if (Status open = open_tensor(tensor, opened.memory->contents(), opened); !open)
+      return open.error();
+  return opened;
+}
+
+Status Device::open_tensor(const wire::Descriptor& tensor, Memory::Contents& contents,
+                           OpenedTensors& opened) {
+  // (allocation, where the tensor's memory starts in it, how long that is said to be)
+  const auto take = [&](Result<AllocationPtr> allocation, std::uint64_t offset,
+                        std::uint64_t bytes) -> Status {
+    if (!allocation) return allocation.error();
+    const std::uint64_t size = (*allocation)->bytes();
+    if (offset > size || bytes > size - offset) {
+      return Error{Cause::kBadSegment, "a tensor claims bytes " + std::to_string(offset) + "+" +
+                                           std::to_string(bytes) + " of CUDA memory of " +
+                                           std::to_string(size) + " bytes"};
+    }
+    opened.bases.push_back((*allocation)->base() + offset);
+    opened.bytes.push_back(bytes);
+    contents.allocations.push_back(std::move(*allocation));
+    return {};
+  };
+  if (const auto* torch = std::get_if<wire::CudaMemory>(&tensor.memory)) {
+    if (torch->empty) {
+      opened.bases.push_back(nullptr);
+      opened.bytes.push_back(0);
+      return {};
+    }
+    if (torch->event_required) {
+      cudaIpcEventHandle_t handle;
+      static_assert(sizeof handle == sizeof torch->event);
+      std::copy_n(reinterpret_cast<const char*>(torch->event.data()), sizeof handle,
+                  handle.reserved);
+      cudaEvent_t event = nullptr;
+      const cudaError_t error = cudaIpcOpenEventHandle(&event, handle);
+      if (error != cudaSuccess) {
+        static_cast<void>(cudaGetLastError());
+        return cuda_error(Cause::kBadSegment, "a tensor's event handle cannot be opened", error);
+      }
+      const Event first_use(event);
+      for (const auto direction : {copy::Direction::kStore, copy::Direction::kRetrieve})
+        if (Status waits = opened.memory->lane().way(direction).wait_for(event); !waits)
+          return waits;
+    }
+    return take(allocations_->open_ipc(torch->handle), torch->storage_offset_bytes,
+                torch->storage_bytes);
+  }
+  if (const auto* raw = std::get_if<wire::CudaRawMemory>(&tensor.memory))
+    return take(allocations_->open_ipc(raw->handle), raw->alloc_offset, raw->nbytes);
+  if (const auto* vmm = std::get_if<wire::CudaVmmMemory>(&tensor.memory))
+    return take(allocations_->open_fabric(*vmm, ordinal_), vmm->alloc_offset, vmm->nbytes);
+  return Error{Cause::kBadSegment, "a CPU tensor among tensors on a GPU"};
+}
+
+Result<std::shared_ptr<Lane>> Device::take_lane() {
+  std::erase_if(lanes_, [](const auto& weak) { return weak.expired(); });
+  const std::uint64_t allowed = std::max<std::uint64_t>(1, options_.staging_bytes / lane_bytes());
+  std::shared_ptr<Lane> lane;
+  if (lanes_.size() < allowed) {
+    lane = std::make_shared<Lane>(context_);
+    for (const auto direction : {copy::Direction::kStore, copy::Direction::kRetrieve})
+      if (Status open = lane->way(direction).open(); !open) return open.error();
+    lanes_.push_back(lane);
+  } else {
+    lane = std::ranges::min(lanes_, {}, [](const auto& weak) { return weak.lock()->users; }).lock();
+  }
+  const std::lock_guard lock(mutex_);
+  status_.staging_bytes = lanes_.size() * lane_bytes();
+  return lane;
+}
+
+void Device::close(Memory::Contents contents, std::shared_ptr<Lane> lane) {
+  auto held = std::make_shared<Retired>(std::move(contents), std::move(lane));
+  post([this, held] {
+    retired_.push_back(std::move(*held));
+    free_retired();
+  });
+}
+
+void Device::free_retired() {
+  if (!active_) return;
+  for (const auto& weak : lanes_) {
+    const auto lane = weak.lock();
+    if (lane && (lane->way(copy::Direction::kStore).gated() ||
+                 lane->way(copy::Direction::kRetrieve).gated()))
+      return;
+  }
+  allocations_->close_unused();
+  if (retired_.empty()) return;
+  users_ -= retired_.size();
+  const std::size_t gone = retired_.size();
+  for (const Retired& retired : retired_) {
+    --retired.lane->users;
+    if (retired.contents.table != nullptr && cudaFree(retired.contents.table) != cudaSuccess)
+      static_cast<void>(cudaGetLastError());
+  }
+  retired_.clear();
+  allocations_->close_unused();
+  std::erase_if(lanes_, [](const auto& weak) { return weak.expired(); });
+  unused_since_ = std::chrono::steady_clock::now();
+  const std::lock_guard lock(mutex_);
+  status_.workers -= gone;
+  status_.staging_bytes = lanes_.size() * lane_bytes();
+}
+
+Memory::~Memory() {
+  device_.close(std::move(contents_), std::move(lane_));
+}
+
+}  // namespace lmcache::gpu

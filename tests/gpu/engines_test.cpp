@@ -1,0 +1,248 @@
+// Engines as they come, wait, die and leave: what one does must cost no other anything.
+#include "gpu/gpu_device.hpp"
+
+namespace lmcache::test {
+namespace {
+
+TEST_F(GpuDevice, ARetrieveWaitsOnTheDeviceForTheStoreItReads) {
+  EngineProcess writer, reader;
+  const KvCase kv = dense_model(40, 4);
+  World world(kv, 256, 2, 31);
+  World empty(kv, 256, 2, 32);
+  const Worker a = register_world(writer, world), b = register_world(reader, empty);
+  const auto objects = world.objects(base_, kAlign);
+  const Outcome store = submit(a, world, Direction::kStore, objects, writer.event(400ms));
+  ASSERT_TRUE(store.queued.get());
+  EXPECT_EQ(store.done.wait_for(50ms), std::future_status::timeout) << "its event is not over";
+  const Outcome retrieve = submit(b, empty, Direction::kRetrieve, objects, reader.event());
+  ASSERT_TRUE(retrieve.queued.get());
+  EXPECT_EQ(retrieve.done.wait_for(50ms), std::future_status::timeout);
+  bool settled = false;
+  devices_->when_settled(objects, [&](bool) { settled = true; });
+  EXPECT_FALSE(settled);
+  reader.wait(*retrieve.queued.get());
+  Bytes expected(world.object_bytes(kAlign) + kAlign);
+  const auto stored = world.objects(expected.data(), kAlign);
+  world.copy(Direction::kStore, stored, 0, 0);
+  empty.copy(Direction::kRetrieve, stored, 0, 0);
+  expect_pages(reader, b, empty);
+  expect_ok(store);
+  expect_ok(retrieve);
+  EXPECT_TRUE(settled);
+}
+
+TEST_F(GpuDevice, EveryRetrieveOfAStoreUnderWaySeesItWhole) {
+  EngineProcess writer, reader;
+  const KvCase kv = dense_model(40, 4);
+  World world(kv, 256, 2, 33), other(kv, 256, 2, 34);
+  const Worker a = register_world(writer, world), b = register_world(reader, other);
+  constexpr std::size_t kRounds = 24;
+  const std::size_t span = world.object_bytes(kAlign);
+  std::vector<Outcome> outcomes;
+  for (std::size_t round = 0; round < kRounds; ++round) {
+    // Other blocks every time, and a store that is held up every third time.
+    for (auto& list : world.ids) std::ranges::rotate(list, list.begin() + 1);
+    const auto objects = world.objects(base_ + round * span, kAlign);
+    outcomes.push_back(
+        submit(a, world, Direction::kStore, objects, writer.event(round % 3 == 0 ? 5ms : 0ms)));
+    ASSERT_TRUE(outcomes.back().queued.get());
+    outcomes.push_back(submit(b, other, Direction::kRetrieve, objects, {}));
+    const auto retrieved = outcomes.back().queued.get();
+    ASSERT_TRUE(retrieved) << retrieved.error().text;
+    if (round % 4 != 3) continue;  // four of each are on their way
+    reader.wait(*retrieved);
+    Bytes expected(span + kAlign);
+    const auto stored = world.objects(expected.data(), kAlign);
+    world.copy(Direction::kStore, stored, 0, 0);
+    other.copy(Direction::kRetrieve, stored, 0, 0);
+    expect_pages(reader, b, other);
+  }
+  for (const Outcome& outcome : outcomes) expect_ok(outcome);
+}
+
+TEST_F(GpuDevice, AnEngineKilledBeforeItsEventCostsNobodyElse) {
+  EngineProcess other;
+  const KvCase kv = dense_model(40, 4);
+  World world(kv, 256, 2, 41), mine(kv, 256, 2, 42);
+  const Worker b = register_world(other, world);
+  Outcome lost;
+  {
+    EngineProcess engine;
+    const Worker a = register_world(engine, mine);
+    auto objects = mine.objects(base_ + (kPool / 2), kAlign);
+    lost = submit(a, mine, Direction::kStore, objects, engine.event(60s));
+    ASSERT_TRUE(lost.queued.get());
+    engine.kill();
+    devices_->abandon(a.opened.memory);  // as the end of its connection does
+    expect_ok(submit(b, world, Direction::kStore, world.objects(base_, kAlign), other.event()));
+    expect_objects(world, world);
+  }
+  ASSERT_EQ(lost.done.wait_for(1s), std::future_status::ready);
+  EXPECT_FALSE(lost.done.get()) << "the store must not count as one";
+  expect_ok(submit(b, world, Direction::kRetrieve, world.objects(base_, kAlign), other.event()));
+  ASSERT_EQ(devices_->status().size(), 1u);
+  EXPECT_EQ(devices_->status()[0].error, "");
+}
+
+TEST_F(GpuDevice, AnEngineKilledDuringItsCopiesLeavesNothingBehind) {
+  EngineProcess other;
+  const KvCase kv = dense_model(40, 4), large = dense_model(160, 32);
+  World world(kv, 256, 2, 43), mine(large, 256, 8, 44);
+  const Worker b = register_world(other, world);
+  expect_ok(submit(b, world, Direction::kStore, world.objects(base_, kAlign), other.event()));
+  const std::uint64_t before = other.free_memory();
+  std::vector<Outcome> lost;
+  {
+    EngineProcess engine;
+    const Worker a = register_world(engine, mine);
+    const auto objects = mine.objects(base_ + (kPool / 2), kAlign);
+    for (const auto direction : {Direction::kStore, Direction::kRetrieve, Direction::kStore})
+      lost.push_back(submit(a, mine, direction, objects, engine.event()));
+    ASSERT_TRUE(lost.back().queued.get());
+    engine.kill();  // some 15 ms of copies are ahead
+    devices_->abandon(a.opened.memory);
+  }
+  expect_ok(submit(b, world, Direction::kStore, world.objects(base_, kAlign), other.event()));
+  expect_objects(world, world);
+  for (const Outcome& outcome : lost)
+    EXPECT_EQ(outcome.done.wait_for(1s), std::future_status::ready);
+  // The driver keeps some megabytes for later; the engine had 700, its lane 64.
+  const auto given_back = [&] { return other.free_memory() + (16ull << 20) > before; };
+  for (int i = 0; i < 100 && !given_back(); ++i) std::this_thread::sleep_for(10ms);
+  EXPECT_TRUE(given_back());
+  ASSERT_EQ(devices_->status().size(), 1u);
+  EXPECT_EQ(devices_->status()[0].error, "");
+}
+
+TEST_F(GpuDevice, AnEngineThatLeavesDoesNotWaitForTheEventOfAnother) {
+  EngineProcess slow, other;
+  const KvCase kv = dense_model(40, 4);
+  World world(kv, 256, 2, 45), theirs(kv, 256, 2, 46);
+  const Worker a = register_world(slow, world);
+  const Outcome store =
+      submit(a, world, Direction::kStore, world.objects(base_, kAlign), slow.event(400ms));
+  ASSERT_TRUE(store.queued.get());
+  {
+    // Comes, copies both ways and goes while the first one's copies are held back.
+    const Worker b = register_world(other, theirs);
+    const auto objects = theirs.objects(base_ + (kPool / 2), kAlign);
+    expect_ok(submit(b, theirs, Direction::kStore, objects, other.event()));
+    expect_ok(submit(b, theirs, Direction::kRetrieve, objects, other.event()));
+  }
+  EXPECT_EQ(store.done.wait_for(50ms), std::future_status::timeout);
+  expect_ok(store);
+  expect_objects(world, world);
+  for (int i = 0; i < 100 && devices_->status()[0].workers > 1; ++i)
+    std::this_thread::sleep_for(10ms);
+  EXPECT_EQ(devices_->status()[0].workers, 1u);
+}
+
+TEST_F(GpuDevice, EnginesThatShareALaneDoNotWaitForOneAnother) {
+  gpu::DeviceOptions options;
+  options.staging_bytes = 64ull << 20;  // one lane
+  devices_ = std::make_unique<Devices>(options, *pool_);
+  EngineProcess slow, other;
+  const KvCase kv = dense_model(40, 4);
+  World world(kv, 256, 2, 47), theirs(kv, 256, 2, 48);
+  const Worker a = register_world(slow, world), b = register_world(other, theirs);
+  EXPECT_EQ(devices_->status()[0].staging_bytes, options.staging_bytes);
+  const Outcome store =
+      submit(a, world, Direction::kStore, world.objects(base_, kAlign), slow.event(400ms));
+  const auto objects = theirs.objects(base_ + (kPool / 2), kAlign);
+  expect_ok(submit(b, theirs, Direction::kStore, objects, other.event()));
+  expect_ok(submit(b, theirs, Direction::kRetrieve, objects, other.event()));
+  EXPECT_EQ(store.queued.wait_for(50ms), std::future_status::timeout) << "its event is not over";
+  expect_ok(store);
+  expect_objects(world, world);
+}
+
+TEST_F(GpuDevice, RegisteringAHundredTimesLeaksNothing) {
+  EngineProcess engine;
+  const std::uint32_t memory = engine.allocate(64 << 20);
+  const auto once = [&] {
+    auto opened = open({engine.descriptor(memory)});
+    ASSERT_TRUE(opened) << opened.error().text;
+  };
+  const auto idle = [&] {
+    for (int i = 0; i < 500 && devices_->status()[0].workers > 0; ++i)
+      std::this_thread::sleep_for(10ms);
+    std::this_thread::sleep_for(1500ms);  // the context goes a moment after its last user
+  };
+  const std::uint64_t before = engine.free_memory();
+  for (int i = 0; i < 100; ++i) once();
+  idle();
+  EXPECT_EQ(engine.free_memory(), before);
+}
+
+TEST_F(GpuDevice, WhatCannotBeOpenedIsRefusedWithAReason) {
+  EngineProcess engine;
+  const std::uint32_t memory = engine.allocate(1 << 20);
+  wire::Descriptor good = engine.descriptor(memory);
+  wire::Descriptor large = good;
+  std::get<wire::CudaRawMemory>(large.memory).nbytes = (1ull << 40);
+  auto opened = open({large});
+  ASSERT_FALSE(opened);
+  EXPECT_NE(opened.error().text.find("a tensor claims"), std::string::npos) << opened.error().text;
+  wire::Descriptor beyond = good;
+  std::get<wire::CudaRawMemory>(beyond.memory).alloc_offset = UINT64_MAX - 5;
+  EXPECT_FALSE(open({beyond}));
+  wire::Descriptor garbage = good;
+  std::get<wire::CudaRawMemory>(garbage.memory).handle.fill(std::byte{0x5A});
+  opened = open({garbage});
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().cause, Cause::kBadSegment);
+  wire::Descriptor elsewhere = good;
+  elsewhere.device_uuid = "00000000-0000-0000-0000-000000000000";
+  EXPECT_FALSE(open({elsewhere}));
+  EXPECT_FALSE(open({good, elsewhere}));
+  EXPECT_TRUE(open({good}));
+}
+
+TEST_F(GpuDevice, ABadEventFailsItsTransferOnly) {
+  EngineProcess engine;
+  const KvCase kv = dense_model(40, 4);
+  World world(kv, 256, 2, 51);
+  const Worker worker = register_world(engine, world);
+  for (const std::size_t bytes : {std::size_t{64}, std::size_t{81}, std::size_t{7}}) {
+    const Outcome outcome = submit(worker, world, Direction::kStore, world.objects(base_, kAlign),
+                                   wire::Bytes(bytes, std::byte{0x5A}));
+    EXPECT_FALSE(outcome.queued.get()) << bytes;
+    EXPECT_FALSE(outcome.done.get()) << bytes;
+  }
+  expect_ok(submit(worker, world, Direction::kStore, world.objects(base_, kAlign), {}));
+  expect_objects(world, world);
+}
+
+/// 81 bytes: version, handle of a buffer of 4096 words, offset, value; big-endian.
+wire::Bytes timeline(const std::array<std::byte, 64>& buffer, std::uint64_t slot,
+                     std::uint64_t value) {
+  wire::Bytes handle(81);
+  handle[0] = std::byte{1};
+  std::memcpy(handle.data() + 1, buffer.data(), buffer.size());
+  for (int i = 0; i < 8; ++i) {
+    handle[static_cast<std::size_t>(65 + i)] = static_cast<std::byte>(slot * 8 >> (56 - 8 * i));
+    handle[static_cast<std::size_t>(73 + i)] = static_cast<std::byte>(value >> (56 - 8 * i));
+  }
+  return handle;
+}
+
+TEST_F(GpuDevice, TimelineSemaphoresAreWaitedForAndAnsweredInKind) {
+  EngineProcess engine;
+  const KvCase kv = dense_model(40, 4);
+  World world(kv, 256, 2, 61);
+  const Worker worker = register_world(engine, world);
+  const std::uint32_t words = engine.allocate(4096 * 8);
+  const Outcome store = submit(worker, world, Direction::kStore, world.objects(base_, kAlign),
+                               timeline(engine.handle(words), 3, 5));
+  ASSERT_TRUE(store.queued.get());
+  EXPECT_EQ(store.queued.get()->size(), 81u);
+  EXPECT_EQ(store.done.wait_for(100ms), std::future_status::timeout);
+  Bytes values(4096 * 8);
+  values[3 * 8] = std::byte{5};
+  engine.write(words, values);
+  expect_ok(store);
+  expect_objects(world, world);
+}
+
+}  // namespace
+}  // namespace lmcache::test

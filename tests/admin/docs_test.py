@@ -42,6 +42,7 @@ NEEDS = {
     "--port 15755 --http-port 18755": "free ports, 4 GiB",
     "lmcache bench server tcp://localhost:15656 --requests 40": "those two",
     "lmcache bench server tcp://localhost:15656 tcp://localhost:15755 --requests 30 --clear": "those two",
+    "lmcache bench server tcp://localhost:5656 tcp://localhost:5755 --device cuda --requests 20 --clear": "a GPU, two servers",
     "build/release/tests/bench/cache_bench --benchmark_filter='steady_state|clear_all|aged_pool'": "some minutes",
 }
 VLLM = "vllm serve "  # needs GPUs; docs_facts_test.py checks what it says to the connector

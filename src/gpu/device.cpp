@@ -282,6 +282,7 @@ void Device::deactivate() {
 /// Everything of ours in the context but the pool.
 void Device::let_go() {
   lanes_.clear();
+  failed_lanes_.clear();
   engine_events_.reset();
   timeline_.reset();
   events_.reset();

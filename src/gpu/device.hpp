@@ -108,7 +108,8 @@ class Device {
     std::shared_ptr<Lane> lane;
   };
   std::vector<Retired> retired_;
-  BusyTime stores_, retrieves_;  ///< each direction of the link
+  std::vector<std::shared_ptr<Lane>> failed_lanes_;  ///< made in part, likewise
+  BusyTime stores_, retrieves_;                      ///< each direction of the link
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;

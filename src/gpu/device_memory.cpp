@@ -91,8 +91,12 @@ Result<std::shared_ptr<Lane>> Device::take_lane() {
   std::shared_ptr<Lane> lane;
   if (lanes_.size() < allowed) {
     lane = std::make_shared<Lane>(context_);
-    for (const auto direction : {copy::Direction::kStore, copy::Direction::kRetrieve})
-      if (Status open = lane->way(direction).open(); !open) return open.error();
+    for (const auto direction : {copy::Direction::kStore, copy::Direction::kRetrieve}) {
+      if (Status open = lane->way(direction).open(); !open) {
+        failed_lanes_.push_back(std::move(lane));
+        return open.error();
+      }
+    }
     lanes_.push_back(lane);
   } else {
     lane = std::ranges::min(lanes_, {}, [](const auto& weak) { return weak.lock()->users; }).lock();
@@ -119,6 +123,7 @@ void Device::free_retired() {
       return;
   }
   allocations_->close_unused();
+  failed_lanes_.clear();
   if (retired_.empty()) return;
   users_ -= retired_.size();
   const std::size_t gone = retired_.size();

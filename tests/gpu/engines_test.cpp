@@ -137,6 +137,24 @@ TEST_F(GpuDevice, AnEngineThatLeavesDoesNotWaitForTheEventOfAnother) {
   EXPECT_EQ(devices_->status()[0].workers, 1u);
 }
 
+TEST_F(GpuDevice, AnEngineWhoseLaneDoesNotFitIsRefusedAndHarmsNobody) {
+  EngineProcess slow, other;
+  const KvCase kv = dense_model(40, 4);
+  World world(kv, 256, 2, 49);
+  const Worker a = register_world(slow, world);
+  const std::uint32_t small = other.allocate(1 << 20);
+  static_cast<void>(other.allocate(other.free_memory() - (40ull << 20)));  // a lane takes 64 MiB
+  const Outcome store =
+      submit(a, world, Direction::kStore, world.objects(base_, kAlign), slow.event(400ms));
+  ASSERT_TRUE(store.queued.get());
+  const auto opened = open({other.descriptor(small)});
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().cause, Cause::kNoMemory) << opened.error().text;
+  EXPECT_EQ(store.done.wait_for(50ms), std::future_status::timeout);
+  expect_ok(store);
+  expect_objects(world, world);
+}
+
 TEST_F(GpuDevice, EnginesThatShareALaneDoNotWaitForOneAnother) {
   gpu::DeviceOptions options;
   options.staging_bytes = 64ull << 20;  // one lane

@@ -118,7 +118,8 @@ Page EngineMemory::page(std::size_t index, std::int64_t block) const {
 }
 
 void EngineMemory::place_pages() {
-  std::ranges::stable_partition(blocks_, &Block::retrieved);
+  std::stable_partition(blocks_.begin(), blocks_.end(),
+                        [](const Block& block) { return block.retrieved; });
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     const Block& block = blocks_[i];
     for (const std::size_t tensor : tensors_of_.at(block.engine_group)) {

@@ -4,7 +4,6 @@ import contextlib
 import http.server
 import json
 import os
-import pty
 import signal
 import socket
 import subprocess
@@ -15,7 +14,7 @@ import unittest
 
 from admin import PATIENCE, AdminCase, Server, TokenCase
 from kvclient import Engine, deepseek_v4, dense, tokens, unique
-from server import BINARY
+from server import BINARY, open_terminal
 
 
 def lmcache(*args):
@@ -154,8 +153,7 @@ class Commands(AdminCase):
         self.assertRegex(done.stdout, rf"^{self.server.http}  OK\nL1 256.0 MiB, IsolatedLRU  \[")
 
     def test_top_on_a_terminal_is_drawn_in_place_and_gives_it_back(self):
-        controller, terminal = pty.openpty()
-        self.addCleanup(os.close, controller)
+        controller, terminal = open_terminal(self)
         process = subprocess.Popen([BINARY, "top", "--url", self.server.http, "--interval-seconds", "0.1"], stdout=terminal,
                                    stderr=subprocess.PIPE, env={**os.environ, "TERM": "xterm"})
         os.close(terminal)

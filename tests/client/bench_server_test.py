@@ -3,7 +3,6 @@
 import glob
 import json
 import os
-import pty
 import signal
 import socket
 import subprocess
@@ -13,7 +12,7 @@ import unittest
 
 import msgspec
 import zmq
-from server import BINARY, PATIENCE, ServerCase, eventually
+from server import BINARY, PATIENCE, ServerCase, eventually, open_terminal
 
 pack, unpack = msgspec.msgpack.encode, msgspec.msgpack.decode
 SMALL = ("--tokens", "256", "--requests", "2")
@@ -110,8 +109,7 @@ class BenchServer(ServerCase):
         self.assertRegex(done.stdout, r"(?m)^blocks compared 48, bad 0$")
 
     def test_a_terminal_sees_progress_and_a_pipe_does_not(self):
-        controller, terminal = pty.openpty()
-        self.addCleanup(os.close, controller)
+        controller, terminal = open_terminal(self)
         process = subprocess.Popen([BINARY, "bench", "server", self.server.url, *SMALL], stdout=subprocess.DEVNULL, stderr=terminal)
         os.close(terminal)
         shown = b""

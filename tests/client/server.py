@@ -1,6 +1,7 @@
 """A daemon per test class, on a free port, with the flags the class asks for."""
 
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -27,6 +28,16 @@ def eventually(condition, what):
             raise AssertionError(f"still not so after {PATIENCE} s: {what}")
         time.sleep(0.002)  # only paces the polling
     return value
+
+
+def open_terminal(case):
+    """Both ends of a terminal of the test's own; skips the test where there are none, as in a root folder without /dev/pts."""
+    try:
+        controller, terminal = pty.openpty()
+    except OSError as error:
+        case.skipTest(f"NO TERMINAL, nothing was tested: {error}")
+    case.addCleanup(os.close, controller)
+    return controller, terminal
 
 
 class Server:

@@ -1,9 +1,11 @@
 #include "admin/options.hpp"
 
 #include <gmock/gmock.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <fstream>
+#include <string>
 
 namespace lmcache::admin {
 namespace {
@@ -21,7 +23,8 @@ class TokenFile : public testing::Test {
     return HttpOptions::from(config);
   }
 
-  const std::string path_ = testing::TempDir() + "lmcache_token";
+  /// CTest runs each test in a process of its own, several at a time.
+  const std::string path_ = testing::TempDir() + "lmcache_token_" + std::to_string(::getpid());
 };
 
 TEST_F(TokenFile, TheFirstLineIsTheToken) {

@@ -51,6 +51,7 @@ KnownTokens::Match KnownTokens::find(ByteView data) {
 
 void KnownTokens::put(ByteView encoded, TokenListPtr tokens) {
   if (encoded.size() < kLeastBytes) return;
+  if (find(encoded).tokens) return;  // the ranks of an engine send one list at the same time
   auto made = std::make_shared<Entry>();
   made->encoded.assign(encoded.begin(), encoded.end());
   made->tokens = std::move(tokens);

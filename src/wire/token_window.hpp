@@ -5,13 +5,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
+#include <cstring>
 
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
-
-#include <cstring>
 
 namespace lmcache::wire {
 

@@ -44,6 +44,15 @@ TEST(KnownTokens, FindsAListByItsBytesWhateverFollowsThem) {
   EXPECT_EQ(known.find(ByteView(bytes).first(bytes.size() - 1)).tokens, nullptr);
 }
 
+TEST(KnownTokens, AListIsKeptOnce) {
+  KnownTokens known(1 << 20);
+  const auto tokens = counting(70000, 2000);
+  known.put(encoded(tokens), list(tokens));
+  const std::uint64_t once = known.bytes();
+  known.put(encoded(tokens), list(tokens));  // another rank had decoded it as well
+  EXPECT_EQ(known.bytes(), once);
+}
+
 TEST(KnownTokens, OneOtherByteIsAnotherList) {
   KnownTokens known(1 << 20);
   const auto tokens = list(counting(70000, 2000));

@@ -122,10 +122,7 @@ void Device::free_retired() {
                  lane->way(copy::Direction::kRetrieve).gated()))
       return;
   }
-  allocations_->close_unused();
   failed_lanes_.clear();
-  if (retired_.empty()) return;
-  users_ -= retired_.size();
   const std::size_t gone = retired_.size();
   for (const Retired& retired : retired_) {
     --retired.lane->users;
@@ -134,6 +131,8 @@ void Device::free_retired() {
   }
   retired_.clear();
   allocations_->close_unused();
+  if (gone == 0) return;
+  users_ -= gone;
   std::erase_if(lanes_, [](const auto& weak) { return weak.expired(); });
   unused_since_ = std::chrono::steady_clock::now();
   const std::lock_guard lock(mutex_);

@@ -1,5 +1,6 @@
 #include "engine/dispatcher.hpp"
 
+#include "engine/channel.hpp"
 #include "obs/log.hpp"
 
 #include <boost/asio/post.hpp>
@@ -7,33 +8,44 @@
 namespace lmcache::engine {
 namespace {
 
-wire::Bytes copy_frame(wire::ByteView frame) {
-  return {frame.begin(), frame.end()};
-}
-
 Error wrong_frame_count(const wire::Operation& operation, std::size_t found) {
   return {Cause::kMalformed, "takes " + std::to_string(operation.payload_frames) +
                                  " payload frames, got " + std::to_string(found)};
 }
 
-}  // namespace
-
-void Dispatcher::opened(net::PeerId peer, const std::string& name) {
-  engine_.lookups().open(peer);
-  engine_.instances().open(peer);
-  const std::lock_guard lock(mutex_);
-  peers_[peer] = {std::make_shared<Channel>(engine_), std::make_shared<const std::string>(name)};
-}
-
-void Dispatcher::closed(net::PeerId peer) {
-  Peer gone = find(peer);
-  {
-    const std::lock_guard lock(mutex_);
-    peers_.erase(peer);
+/// One connection's messages. Its requests may outlive it in the channel, which is told.
+class Peer final : public net::Connection {
+ public:
+  Peer(Engine& engine, net::PeerId id, const std::string& name)
+      : engine_(engine),
+        id_(id),
+        name_(std::make_shared<const std::string>(name)),
+        channel_(std::make_shared<Channel>(engine)) {
+    engine_.lookups().open(id_);
+    engine_.instances().open(id_);
   }
-  if (gone.channel) gone.channel->close();
+  Peer(const Peer&) = delete;
+  Peer& operator=(const Peer&) = delete;
+  ~Peer() override;
+
+  void message(wire::Message message, net::ReplySlot slot) override;
+
+ private:
+  /// True if the request has been answered here.
+  [[nodiscard]] bool answer_at_once(const wire::Operation& operation, const wire::Message& message,
+                                    Responder& responder);
+  void ping(const wire::Message& message, Responder& responder);
+
+  Engine& engine_;
+  const net::PeerId id_;
+  const std::shared_ptr<const std::string> name_;
+  const std::shared_ptr<Channel> channel_;
+};
+
+Peer::~Peer() {
+  channel_->close();
   // Releasing many leases and unmapping a large segment take time that an I/O thread does not have.
-  boost::asio::post(engine_.threads(), [&engine = engine_, peer, name = gone.name] {
+  boost::asio::post(engine_.threads(), [&engine = engine_, peer = id_, name = name_] {
     engine.lookups().close(peer);
     for (const InstancePtr& worker : engine.instances().close(peer)) {
       if (worker->memory) engine.devices().abandon(worker->memory);
@@ -43,34 +55,15 @@ void Dispatcher::closed(net::PeerId peer) {
   });
 }
 
-void Dispatcher::dropped(const std::string& name, const std::string& reason) {
-  std::optional<std::uint64_t> held_back;
-  {
-    const std::lock_guard lock(mutex_);
-    held_back = drops_.admit(Clock::now());
-  }
-  if (!held_back) return;
-  obs::log_event(obs::Level::kWarn, "connection dropped",
-                 {{"peer", name}, {"reason", reason}, {"not_logged", *held_back}});
-}
-
-Dispatcher::Peer Dispatcher::find(net::PeerId peer) const {
-  const std::lock_guard lock(mutex_);
-  const auto found = peers_.find(peer);
-  return found == peers_.end() ? Peer{} : found->second;
-}
-
-void Dispatcher::message(net::PeerId peer, wire::Message message, net::ReplySlot slot) {
-  const Peer connection = find(peer);
+void Peer::message(wire::Message message, net::ReplySlot slot) {
   const std::size_t frames = message.frame_count();
   // A control message of a stream (empty operation, "ack" or "cancel"). No stream is ever open
   // here, and controls of unknown streams are to be ignored.
   if (frames >= 2 && message.frame(1).empty()) return;
 
   const wire::Operation* operation = frames >= 2 ? wire::find_operation(message.frame(1)) : nullptr;
-  Responder responder(std::move(slot), copy_frame(message.frame(0)),
-                      frames >= 2 ? copy_frame(message.frame(1)) : wire::Bytes{}, operation,
-                      connection.name);
+  Responder responder(std::move(slot), message.frame(0),
+                      frames >= 2 ? message.frame(1) : wire::ByteView{}, operation, name_);
   if (frames < 2)
     return responder.fail({Cause::kMalformed, "a request needs a uid and an operation frame"});
   if (!operation) {
@@ -83,17 +76,17 @@ void Dispatcher::message(net::PeerId peer, wire::Message message, net::ReplySlot
   const std::size_t payload = frames - wire::kFirstPayload;
   if (payload != operation->payload_frames)
     return responder.fail(wrong_frame_count(*operation, payload));
-  if (answer_at_once(*operation, peer, message, responder)) return;
+  if (answer_at_once(*operation, message, responder)) return;
   if (operation->op == wire::Op::kRegisterKvCache) {
     // Known from now on: a heartbeat overtakes a registration that takes its time.
     if (const auto id = wire::decode_instance(message.frame(wire::kFirstPayload)))
-      engine_.instances().announce(peer, *id);
+      engine_.instances().announce(id_, *id);
   }
-  connection.channel->push(*operation, {peer, std::move(message), std::move(responder)});
+  channel_->push(*operation, {id_, std::move(message), std::move(responder)});
 }
 
-bool Dispatcher::answer_at_once(const wire::Operation& operation, net::PeerId peer,
-                                const wire::Message& message, Responder& responder) {
+bool Peer::answer_at_once(const wire::Operation& operation, const wire::Message& message,
+                          Responder& responder) {
   switch (operation.op) {
     case wire::Op::kNoop:
       responder.string("OK");
@@ -105,17 +98,34 @@ bool Dispatcher::answer_at_once(const wire::Operation& operation, net::PeerId pe
       responder.empty_list();
       return true;
     case wire::Op::kPing:
-      ping(peer, message, responder);
+      ping(message, responder);
       return true;
     default:
       return false;
   }
 }
 
-void Dispatcher::ping(net::PeerId peer, const wire::Message& message, Responder& responder) {
+void Peer::ping(const wire::Message& message, Responder& responder) {
   const auto id = wire::decode_optional_instance(message.frame(wire::kFirstPayload));
   if (!id) return responder.fail(id.error());
-  responder.boolean(!*id || engine_.instances().ping(peer, **id, Clock::now()));
+  responder.boolean(!*id || engine_.instances().ping(id_, **id, Clock::now()));
+}
+
+}  // namespace
+
+std::unique_ptr<net::Connection> Dispatcher::opened(net::PeerId peer, const std::string& name) {
+  return std::make_unique<Peer>(engine_, peer, name);
+}
+
+void Dispatcher::dropped(const std::string& name, const std::string& reason) {
+  std::optional<std::uint64_t> held_back;
+  {
+    const std::lock_guard lock(mutex_);
+    held_back = drops_.admit(Clock::now());
+  }
+  if (!held_back) return;
+  obs::log_event(obs::Level::kWarn, "connection dropped",
+                 {{"peer", name}, {"reason", reason}, {"not_logged", *held_back}});
 }
 
 }  // namespace lmcache::engine

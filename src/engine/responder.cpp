@@ -4,83 +4,85 @@
 #include "obs/metrics.hpp"
 #include "wire/msgpack_writer.hpp"
 
+#include <array>
+
 namespace lmcache::engine {
 
 using wire::FailureReply;
 using wire::MsgpackWriter;
 
-Responder::Responder(net::ReplySlot slot, wire::Bytes uid, wire::Bytes operation_frame,
+Responder::Responder(net::ReplySlot slot, wire::ByteView uid, wire::ByteView operation_frame,
                      const wire::Operation* operation, std::shared_ptr<const std::string> peer_name)
-    : open_(new Open{std::move(slot), std::move(uid), std::move(operation_frame), operation,
-                     std::move(peer_name)}) {}
+    : slot_(std::move(slot)),
+      uid_(uid.begin(), uid.end()),
+      operation_frame_(operation_frame.begin(), operation_frame.end()),
+      operation_(operation),
+      peer_name_(std::move(peer_name)) {}
 
 Responder::~Responder() {
-  if (open_) fail({Cause::kInternal, "the request was dropped unanswered"});
+  if (slot_) fail({Cause::kInternal, "the request was dropped unanswered"});
 }
 
 void Responder::queued() noexcept {
-  open_->queued_at = std::chrono::steady_clock::now();
+  queued_at_ = std::chrono::steady_clock::now();
 }
 
 void Responder::begun() noexcept {
-  if (open_) open_->begun_at = std::chrono::steady_clock::now();
+  begun_at_ = std::chrono::steady_clock::now();
 }
 
 obs::SecondsHistogram* Responder::count() const noexcept {
-  const auto number = open_->operation ? static_cast<std::size_t>(open_->operation->op) : 0;
+  const auto number = operation_ ? static_cast<std::size_t>(operation_->op) : 0;
   auto& counts = obs::metrics().operations[number];
   counts.answered.add();
-  if (open_->queued_at == Time{}) return nullptr;
+  if (queued_at_ == Time{}) return nullptr;
   const auto seconds = [](Time from, Time to) {
     return std::chrono::duration<double>(to - from).count();
   };
   // What never had its turn (malformed, or tired of waiting) was all queue.
   const Time now = std::chrono::steady_clock::now();
-  const Time begun_at = open_->begun_at == Time{} ? now : open_->begun_at;
-  counts.queue.observe(seconds(open_->queued_at, begun_at));
+  const Time begun_at = begun_at_ == Time{} ? now : begun_at_;
+  counts.queue.observe(seconds(queued_at_, begun_at));
   counts.work.observe(seconds(begun_at, now));
   return &counts.reply;
 }
 
-void Responder::send(wire::Bytes operation_frame, std::optional<wire::Bytes> payload) {
+void Responder::send(wire::FrameViews frames) {
   obs::SecondsHistogram* const took = count();
-  std::vector<wire::Bytes> frames;
-  frames.reserve(3);
-  frames.push_back(std::move(open_->uid));
-  frames.push_back(std::move(operation_frame));
-  if (payload) frames.push_back(std::move(*payload));
-  const auto open = std::move(open_);
-  open->slot.send(std::move(frames), took);
+  slot_.send(frames, took);
+}
+
+void Responder::answer(const MsgpackWriter& payload) {
+  send(std::array{wire::ByteView{uid_}, wire::ByteView{operation_frame_}, payload.view()});
 }
 
 void Responder::none() {
-  send(std::move(open_->operation_frame));
+  send(std::array{wire::ByteView{uid_}, wire::ByteView{operation_frame_}});
 }
 
 void Responder::boolean(bool value) {
-  send(std::move(open_->operation_frame), std::move(MsgpackWriter().boolean(value)).take());
+  answer(MsgpackWriter().boolean(value));
 }
 
 void Responder::integer(std::int64_t value) {
-  send(std::move(open_->operation_frame), std::move(MsgpackWriter().integer(value)).take());
+  answer(MsgpackWriter().integer(value));
 }
 
 void Responder::string(std::string_view value) {
-  send(std::move(open_->operation_frame), std::move(MsgpackWriter().string(value)).take());
+  answer(MsgpackWriter().string(value));
 }
 
 void Responder::empty_list() {
-  send(std::move(open_->operation_frame), std::move(MsgpackWriter().array(0)).take());
+  answer(MsgpackWriter().array(0));
 }
 
 void Responder::transfer(wire::ByteView event, bool ok) {
-  send(std::move(open_->operation_frame),
-       std::move(MsgpackWriter().array(2).binary(event).boolean(ok)).take());
+  answer(MsgpackWriter().array(2).binary(event).boolean(ok));
 }
 
 void Responder::fail(const Error& error, wire::ByteView event) {
-  const wire::Operation* operation = open_->operation;
-  obs::request_failed(operation ? operation->name : "unknown", error, *open_->peer_name);
+  const wire::Operation* operation = operation_;
+  obs::request_failed(operation ? operation->name : "unknown", error, *peer_name_);
   switch (operation ? operation->failure : FailureReply::kErrorText) {
     case FailureReply::kNone:
       return none();
@@ -93,7 +95,9 @@ void Responder::fail(const Error& error, wire::ByteView event) {
   }
   const std::string text =
       (operation ? std::string(operation->name) + ": " : std::string()) + error.text;
-  send(std::move(MsgpackWriter().string(text)).take());
+  MsgpackWriter refusal;
+  refusal.string(text);
+  send(std::array{wire::ByteView{uid_}, refusal.view()});
 }
 
 }  // namespace lmcache::engine

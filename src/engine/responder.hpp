@@ -8,10 +8,16 @@
 
 #include <lmcache/status.hpp>
 
+#include <boost/container/small_vector.hpp>
+
 #include <chrono>
 #include <memory>
-#include <optional>
 #include <string>
+#include <utility>
+
+namespace lmcache::wire {
+class MsgpackWriter;
+}
 
 namespace lmcache::engine {
 
@@ -19,7 +25,7 @@ class Responder {
  public:
   /// `operation` is null when the frame named none we know. uid and operation frames are echoed as
   /// they came.
-  Responder(net::ReplySlot slot, wire::Bytes uid, wire::Bytes operation_frame,
+  Responder(net::ReplySlot slot, wire::ByteView uid, wire::ByteView operation_frame,
             const wire::Operation* operation, std::shared_ptr<const std::string> peer_name);
   Responder(Responder&&) noexcept = default;
   Responder& operator=(Responder&&) = delete;
@@ -41,23 +47,22 @@ class Responder {
   /// retrieve hands back.
   void fail(const Error& error, wire::ByteView event = {});
   /// Nobody is there to be answered.
-  void discard() noexcept { open_.reset(); }
+  void discard() noexcept { const net::ReplySlot gone(std::move(slot_)); }
 
  private:
   /// The answer is on its way: counts it and its times. Returns where the time of its way is
   /// counted; nullptr for what was answered on the spot.
   [[nodiscard]] obs::SecondsHistogram* count() const noexcept;
-  void send(wire::Bytes operation_frame, std::optional<wire::Bytes> payload = std::nullopt);
+  /// uid, operation as it came, and a value.
+  void answer(const wire::MsgpackWriter& value);
+  void send(wire::FrameViews frames);
 
   using Time = std::chrono::steady_clock::time_point;
-  struct Open {
-    net::ReplySlot slot;
-    wire::Bytes uid, operation_frame;
-    const wire::Operation* operation;
-    std::shared_ptr<const std::string> peer_name;
-    Time queued_at{}, begun_at{};  // zero: not yet, or answered on the spot
-  };
-  std::unique_ptr<Open> open_;  // gone once answered
+  net::ReplySlot slot_;  // empty once answered
+  boost::container::small_vector<std::byte, 16> uid_, operation_frame_;
+  const wire::Operation* operation_;
+  std::shared_ptr<const std::string> peer_name_;
+  Time queued_at_{}, begun_at_{};  // zero: not yet, or answered on the spot
 };
 
 }  // namespace lmcache::engine

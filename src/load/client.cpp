@@ -133,8 +133,10 @@ Reply Client::call(wire::Op op, Frames payload) {
   const auto deadline = Clock::now() + patience_;
   const wire::Bytes uid = encode_integer(next_uid_++);
   doing_ = name_of(op);
-  payload.insert(payload.begin(), {uid, encode_integer(static_cast<std::int64_t>(op))});
-  writer_.message(std::move(payload));
+  const wire::Bytes operation = encode_integer(static_cast<std::int64_t>(op));
+  std::vector<wire::ByteView> frames{uid, operation};
+  frames.insert(frames.end(), payload.begin(), payload.end());
+  writer_.message(frames);
   flush(deadline);
   for (;;) {
     wire::Message message = next_message(deadline);

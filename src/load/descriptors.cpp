@@ -24,7 +24,7 @@ wire::Bytes shared_descriptor(std::string_view name, std::uint64_t bytes,
   out.map(5).string("type").string("cpu_shm").string("shm_name").string(name);
   out.string("nbytes").integer(static_cast<std::int64_t>(bytes));
   append_view(out, tensor, "cpu");
-  return std::move(out).take();
+  return out.bytes();
 }
 
 // torch's shared storage, not a bare handle ("cuda_raw"): the published server takes views with
@@ -40,7 +40,7 @@ wire::Bytes cuda_descriptor(std::span<const std::byte, 64> handle, std::uint64_t
   out.integer(0).binary(handle).integer(static_cast<std::int64_t>(bytes)).integer(0);
   out.binary(std::as_bytes(std::span(kNoCounter))).integer(0).binary(kNoEvent).boolean(false);
   append_view(out, tensor, device_uuid);
-  return std::move(out).take();
+  return out.bytes();
 }
 
 }  // namespace lmcache::load

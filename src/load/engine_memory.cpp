@@ -89,9 +89,8 @@ Frames EngineMemory::registration(std::int64_t instance, const std::string& mode
     groups.string("sw_size_tokens").integer(info.sw_size_tokens);
   }
   hints.map(1).string("kv_layout").string(registration_.hints.kv_layout.value());
-  return {encode_integer(instance), std::move(tensors).take(), encode_string(model),
-          encode_integer(1),        encode_string("vllm"),     std::move(hints).take(),
-          std::move(groups).take()};
+  return {encode_integer(instance), tensors.bytes(), encode_string(model), encode_integer(1),
+          encode_string("vllm"),    hints.bytes(),   groups.bytes()};
 }
 
 wire::Bytes EngineMemory::block_ids() const {
@@ -99,7 +98,7 @@ wire::Bytes EngineMemory::block_ids() const {
   out.array(static_cast<std::uint32_t>(geometry_.kernel_groups.size()));
   for (const KernelGroup& group : geometry_.kernel_groups)
     out.integers(ids_.at(group.engine_group_id));
-  return std::move(out).take();
+  return out.bytes();
 }
 
 std::size_t EngineMemory::segment_of(std::size_t tensor) const {

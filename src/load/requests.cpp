@@ -24,13 +24,13 @@ wire::Bytes encode_key(const SequenceKey& key, std::optional<std::int64_t> rank)
   out.string("end").integer(static_cast<std::int64_t>(key.tokens.size()));
   out.string("request_id").string(key.request_id).string("cache_salt").string("");
   out.string("request_configs").nil().string("num_kv_readers").integer(1);
-  return std::move(out).take();
+  return out.bytes();
 }
 
 Frames store_frames(const SequenceKey& key, std::int64_t instance, const wire::Bytes& block_ids,
                     wire::ByteView event) {
   return {encode_key(key, 0), encode_integer(instance), block_ids,
-          std::move(MsgpackWriter().binary(event)).take()};
+          MsgpackWriter().binary(event).bytes()};
 }
 
 Frames retrieve_frames(const SequenceKey& key, std::int64_t instance, const wire::Bytes& block_ids,
@@ -45,19 +45,19 @@ Frames lookup_frames(const SequenceKey& key) {
 }
 
 Frames wait_frames(const std::string& request_id, double seconds) {
-  return {encode_string(request_id), std::move(MsgpackWriter().real(seconds)).take()};
+  return {encode_string(request_id), MsgpackWriter().real(seconds).bytes()};
 }
 
 wire::Bytes encode_integer(std::int64_t value) {
-  return std::move(MsgpackWriter().integer(value)).take();
+  return MsgpackWriter().integer(value).bytes();
 }
 
 wire::Bytes encode_string(std::string_view value) {
-  return std::move(MsgpackWriter().string(value)).take();
+  return MsgpackWriter().string(value).bytes();
 }
 
 wire::Bytes encode_boolean(bool value) {
-  return std::move(MsgpackWriter().boolean(value)).take();
+  return MsgpackWriter().boolean(value).bytes();
 }
 
 std::vector<std::uint32_t> tokens_of(std::uint64_t seed, std::size_t count) {

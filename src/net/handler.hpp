@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
 
 namespace lmcache::net {
 
@@ -21,9 +20,10 @@ class ReplySlot {
  public:
   struct Target {  // implemented by the connection
     virtual ~Target() = default;
-    /// `frames` are the reply's frames in order (identity not included). `took` is told how long it
-    /// was until the kernel had them, where that is not at once; may be nullptr. Any thread.
-    virtual void deliver(std::vector<wire::Bytes> frames, obs::SecondsHistogram* took) = 0;
+    /// `frames` are the reply's frames in order (identity not included), read during the call.
+    /// `took` is told how long it was until the kernel had them, where that is not at once; may be
+    /// nullptr. Any thread.
+    virtual void deliver(wire::FrameViews frames, obs::SecondsHistogram* took) = 0;
     /// The request is over without a reply (slot destroyed unsent). Any thread.
     virtual void abandon(std::size_t request_bytes) noexcept = 0;
     virtual void finished(std::size_t request_bytes) noexcept = 0;
@@ -36,10 +36,12 @@ class ReplySlot {
   ~ReplySlot() {
     if (target_) target_->abandon(request_bytes_);
   }
-  void send(std::vector<wire::Bytes> frames, obs::SecondsHistogram* took = nullptr) {
+  /// False when moved from or sent.
+  [[nodiscard]] explicit operator bool() const noexcept { return target_ != nullptr; }
+  void send(wire::FrameViews frames, obs::SecondsHistogram* took = nullptr) {
     auto target = std::move(target_);
     if (!target) return;
-    target->deliver(std::move(frames), took);
+    target->deliver(frames, took);
     target->finished(request_bytes_);
   }
 
@@ -48,17 +50,24 @@ class ReplySlot {
   std::size_t request_bytes_ = 0;
 };
 
-/// Implemented by the request layer. All calls for one peer come from that peer's I/O thread, in
-/// order: opened, any number of message, closed. None may block.
+/// One connection, as the layer above sees it. Used on the connection's I/O thread, and destroyed
+/// there when the connection has gone. Neither may block.
+class Connection {
+ public:
+  virtual ~Connection() = default;
+  /// In order of arrival.
+  virtual void message(wire::Message message, ReplySlot slot) = 0;
+};
+
+/// Implemented by the request layer. Calls come from all I/O threads and may not block.
 class Handler {
  public:
   virtual ~Handler() = default;
   /// After the ZMTP handshake. `name` is printable ("tcp 127.0.0.1:51234", "unix").
-  virtual void opened(PeerId peer, const std::string& name) = 0;
-  virtual void message(PeerId peer, wire::Message message, ReplySlot slot) = 0;
-  virtual void closed(PeerId peer) = 0;
+  [[nodiscard]] virtual std::unique_ptr<Connection> opened(PeerId peer,
+                                                           const std::string& name) = 0;
   /// A connection is being dropped for what its peer did or failed to do; `reason` is one printable
-  /// line. For the log only: also called for connections that never opened, before closed() for
+  /// line. For the log only: also called for connections that never opened, before the end of
   /// others.
   virtual void dropped(const std::string& name, const std::string& reason) {
     (void)name;

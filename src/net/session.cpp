@@ -67,14 +67,15 @@ void Session::stop() {
 
 // ---- Replies, from any thread ----
 
-void Session::deliver(std::vector<wire::Bytes> frames, obs::SecondsHistogram* took) {
+void Session::deliver(wire::FrameViews frames, obs::SecondsHistogram* took) {
   if (pumping == this) {
-    writer_.message(std::move(frames));
+    writer_.message(frames);
     return;
   }
   const std::lock_guard lock{mutex_};
   if (closed_) return;
-  queued_.push_back({std::move(frames), took, Heartbeat::Clock::now()});
+  queued_.replies.message(frames);
+  if (took != nullptr) queued_.ways.push_back({took, Heartbeat::Clock::now()});
   post_wake();
 }
 
@@ -82,11 +83,16 @@ void Session::abandon(std::size_t request_bytes) noexcept {
   finished(request_bytes);
 }
 
-// Sequentially consistent against may_continue(): either it sees the lower count, or we see its
+// Sequentially consistent against may_continue(): either it sees the higher count, or we see its
 // wish.
 void Session::finished(std::size_t request_bytes) noexcept {
-  inflight_bytes_.fetch_sub(request_bytes);
-  inflight_.fetch_sub(1);
+  if (pumping == this) {
+    taken_ -= 1;
+    taken_bytes_ -= request_bytes;
+    return;
+  }
+  over_bytes_.fetch_add(request_bytes);
+  over_.fetch_add(1);
   if (!wants_finished_) return;
   const std::lock_guard lock{mutex_};
   post_wake();
@@ -101,19 +107,18 @@ void Session::post_wake() {
 }
 
 void Session::woken() {
-  std::vector<Reply> replies;
+  Queued queued;
   {
     const std::lock_guard lock{mutex_};
     wake_posted_ = false;
-    replies.swap(queued_);
+    std::swap(queued, queued_);
   }
   if (state_ == State::kLingering || state_ == State::kClosed) return;
-  for (Reply& reply : replies) writer_.message(std::move(reply.frames));
+  writer_.append(queued.replies);
   pump();
   const Time now = Heartbeat::Clock::now();
-  for (const Reply& reply : replies)
-    if (reply.took != nullptr)
-      reply.took->observe(std::chrono::duration<double>(now - reply.queued_at).count());
+  for (const auto& way : queued.ways)
+    way.took->observe(std::chrono::duration<double>(now - way.begun_at).count());
 }
 
 // ---- The pump ----
@@ -153,8 +158,8 @@ bool Session::may_continue() {
 }
 
 bool Session::over_inflight() const noexcept {
-  return inflight_ >= shared_->options.max_inflight ||
-         inflight_bytes_ >= shared_->options.max_message_bytes;
+  return taken_ - over_ >= shared_->options.max_inflight ||
+         taken_bytes_ - over_bytes_ >= shared_->options.max_message_bytes;
 }
 
 void Session::set_paused(bool paused) {
@@ -215,8 +220,7 @@ void Session::opened() {
   }
   heartbeat_.start(Heartbeat::Clock::now(), peer.minor >= 1);
   arm_timer(heartbeat_.next());
-  announced_ = true;
-  shared_->handler.opened(peer_, name_);
+  above_ = shared_->handler.opened(peer_, name_);
 }
 
 void Session::identity_granted() {
@@ -235,10 +239,10 @@ void Session::identity_granted() {
 
 void Session::dispatch(wire::Message message) {
   const std::size_t bytes = message.byte_count();
-  inflight_.fetch_add(1);
-  inflight_bytes_.fetch_add(bytes);
+  taken_ += 1;
+  taken_bytes_ += bytes;
   Counters::add(shared_->counters.messages_in);
-  shared_->handler.message(peer_, std::move(message), ReplySlot{shared_from_this(), bytes});
+  above_->message(std::move(message), ReplySlot{shared_from_this(), bytes});
 }
 
 void Session::protocol_error() {
@@ -268,9 +272,9 @@ void Session::on_read(const boost::system::error_code& error, std::size_t size) 
 
 // A reply is queued before its request stops counting, so in this order none is overlooked.
 bool Session::all_answered() {
-  if (inflight_ != 0) return false;
+  if (taken_ != over_) return false;
   const std::lock_guard lock{mutex_};
-  return queued_.empty();
+  return queued_.replies.empty();
 }
 
 void Session::start_read() {
@@ -386,20 +390,19 @@ void Session::linger() {
 }
 
 void Session::leave() {
-  if (!std::exchange(announced_, false)) return;
-  if (!identity_.empty()) shared_->identities.release(identity_, peer_);
-  shared_->handler.closed(peer_);
+  const auto above = std::move(above_);
+  if (above && !identity_.empty()) shared_->identities.release(identity_, peer_);
 }
 
 void Session::close() {
   if (state_ == State::kClosed) return;
   set_paused(false);
   state_ = State::kClosed;
-  std::vector<Reply> unsent;  // destroyed outside the lock
+  Queued unsent;  // destroyed outside the lock
   {
     const std::lock_guard lock{mutex_};
     closed_ = true;
-    unsent.swap(queued_);
+    std::swap(unsent, queued_);
   }
   leave();
   stream_->close();

@@ -5,9 +5,9 @@
 // and the stream is shut down for writing; what the peer still sends is thrown away until it hangs
 // up, as a close with unread input would make the kernel discard output that is still on its way.
 //
-// Threads. Everything runs on the I/O thread except deliver, abandon and finished. They put replies
-// into queued_ and post one wake-up however many there are; a reply given from inside
-// Handler::message skips even that and goes out with the write at the end of the pump.
+// Threads. Everything runs on the I/O thread except deliver, abandon and finished. They write
+// replies to queued_ and post one wake-up however many there are; a reply given from inside
+// Connection::message skips even that and goes out with the write at the end of the pump.
 #pragma once
 
 #include "net/asio_types.hpp"
@@ -44,7 +44,7 @@ class Session final : public ReplySlot::Target,
   void drain();
   void stop();
 
-  void deliver(std::vector<wire::Bytes> frames, obs::SecondsHistogram* took) override;
+  void deliver(wire::FrameViews frames, obs::SecondsHistogram* took) override;
   void abandon(std::size_t request_bytes) noexcept override;
   void finished(std::size_t request_bytes) noexcept override;
 
@@ -84,7 +84,7 @@ class Session final : public ReplySlot::Target,
 
   void drop(const std::string& reason);
   void linger();
-  /// Tells the handler and the identity table, once.
+  /// Tells the layer above and the identity table, once.
   void leave();
   void close();
 
@@ -103,9 +103,9 @@ class Session final : public ReplySlot::Target,
   bool writing_ = false;        ///< waiting for the socket to take more
   bool paused_ = false;         ///< a limit keeps us from reading
   bool unsent_paused_ = false;  ///< that limit is max_unsent_bytes; ends at half of it
-  bool announced_ = false;      ///< Handler::opened was called, closed was not
   std::size_t unsent_counted_ = 0;
 
+  std::unique_ptr<Connection> above_;  ///< from the handshake to the end
   std::string identity_;
   bool identity_held_ = true;  ///< false: another connection has it
   std::optional<wire::Message>
@@ -115,17 +115,23 @@ class Session final : public ReplySlot::Target,
   Timer timer_;
   Time timer_at_ = Time::max();
 
-  std::atomic<std::uint32_t> inflight_{0};
-  std::atomic<std::uint64_t> inflight_bytes_{0};
-  std::atomic<bool> wants_finished_{false};  ///< finished() shall wake us
+  // In flight are the requests taken less those that are over. What is answered from inside
+  // Connection::message is taken off at once, without an atomic.
+  std::uint64_t taken_ = 0, taken_bytes_ = 0;
+  std::atomic<std::uint64_t> over_{0}, over_bytes_{0};  ///< of other threads
+  std::atomic<bool> wants_finished_{false};             ///< finished() shall wake us
 
-  struct Reply {
-    std::vector<wire::Bytes> frames;
-    obs::SecondsHistogram* took;
-    Time queued_at;
+  /// Replies of other threads, and whom to tell how long each was on its way.
+  struct Queued {
+    struct Way {
+      obs::SecondsHistogram* took;
+      Time begun_at;
+    };
+    wire::ZmtpWriter replies;
+    std::vector<Way> ways;
   };
   std::mutex mutex_;  ///< guards the three below; under it only the loop's post() is called
-  std::vector<Reply> queued_;
+  Queued queued_;
   bool wake_posted_ = false;
   bool closed_ = false;  ///< nothing may be posted any more
 };

@@ -2,6 +2,8 @@
 // thread-agnostic.
 #pragma once
 
+#include <boost/container/small_vector.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -11,6 +13,7 @@ namespace lmcache::wire {
 
 using Bytes = std::vector<std::byte>;
 using ByteView = std::span<const std::byte>;
+using FrameViews = std::span<const ByteView>;  ///< the frames of one message, owned by others
 
 class Message {
  public:
@@ -24,14 +27,11 @@ class Message {
   /// size.
   [[nodiscard]] Bytes& body() noexcept { return body_; }
   [[nodiscard]] const Bytes& body() const noexcept { return body_; }
-  void close_frame() {
-    if (ends_.empty()) ends_.reserve(8);  // a request has two to eight frames: one allocation
-    ends_.push_back(body_.size());
-  }
+  void close_frame() { ends_.push_back(body_.size()); }
 
  private:
   Bytes body_;
-  std::vector<std::size_t> ends_;
+  boost::container::small_vector<std::size_t, 8> ends_;  // a request has two to eight frames
 };
 
 }  // namespace lmcache::wire

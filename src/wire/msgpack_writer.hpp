@@ -1,5 +1,5 @@
-// Appends MessagePack values to a byte vector, always in the shortest form, as the client's own
-// encoder does.
+// Writes MessagePack values, always in the shortest form, as the client's own encoder does. What a
+// reply has needs no memory of its own.
 #pragma once
 
 #include "wire/message.hpp"
@@ -28,12 +28,14 @@ class MsgpackWriter {
     for (const auto value : values) integer(static_cast<std::int64_t>(value));
     return *this;
   }
-  [[nodiscard]] Bytes take() && noexcept { return std::move(out_); }
+  /// Valid until the next call of anything else.
+  [[nodiscard]] ByteView view() const noexcept { return out_; }
+  [[nodiscard]] Bytes bytes() const { return {out_.begin(), out_.end()}; }
 
  private:
   void byte(unsigned value) { out_.push_back(static_cast<std::byte>(value)); }
   void big_endian(std::uint64_t value, unsigned bytes);
-  Bytes out_;
+  boost::container::small_vector<std::byte, 128> out_;
 };
 
 }  // namespace lmcache::wire

@@ -8,8 +8,6 @@
 namespace lmcache::wire {
 namespace {
 
-// A frame from here on travels as a segment of its own; below, copying costs less than an iovec.
-constexpr std::size_t kOwnSegmentBytes = 4096;
 // Size at which a segment of packed frames is closed; also what an idle connection may keep.
 constexpr std::size_t kPackedBytes = 16 * 1024;
 
@@ -75,17 +73,21 @@ void ZmtpWriter::pong(const ZmtpPing& ping) {
   command("PONG", ByteView{ping.context}.first(ping.context_size), {});
 }
 
-void ZmtpWriter::message(std::vector<Bytes> frames) {
+void ZmtpWriter::message(FrameViews frames) {
   for (std::size_t i = 0; i < frames.size(); ++i) {
     const std::uint8_t flags = i + 1 < frames.size() ? kFlagMore : std::uint8_t{0};
-    append(Header{flags, frames[i].size()}.view());
-    if (frames[i].size() < kOwnSegmentBytes) {
-      append(frames[i]);
-    } else {
-      bytes_ += frames[i].size();
-      segments_.push_back(std::move(frames[i]));
-      open_ = false;
-    }
+    const Header header{flags, frames[i].size()};
+    Bytes& tail = packing(header.size + frames[i].size());
+    tail.insert(tail.end(), header.bytes.begin(), header.bytes.begin() + header.size);
+    tail.insert(tail.end(), frames[i].begin(), frames[i].end());
+  }
+}
+
+void ZmtpWriter::append(const ZmtpWriter& other) {
+  std::size_t skip = other.offset_;
+  for (const Bytes& segment : other.segments_) {
+    append(ByteView{segment}.subspan(skip));
+    skip = 0;
   }
 }
 
@@ -120,13 +122,17 @@ void ZmtpWriter::clear() noexcept {
 }
 
 void ZmtpWriter::append(ByteView bytes) {
-  if (!open_ || segments_.back().size() + bytes.size() > kPackedBytes) {
+  Bytes& tail = packing(bytes.size());
+  tail.insert(tail.end(), bytes.begin(), bytes.end());
+}
+
+Bytes& ZmtpWriter::packing(std::size_t size) {
+  if (!open_ || segments_.back().size() + size > kPackedBytes) {
     segments_.emplace_back();
     open_ = true;
   }
-  Bytes& tail = segments_.back();
-  tail.insert(tail.end(), bytes.begin(), bytes.end());
-  bytes_ += bytes.size();
+  bytes_ += size;
+  return segments_.back();
 }
 
 void ZmtpWriter::command(std::string_view name, ByteView head, ByteView tail) {

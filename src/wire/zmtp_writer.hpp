@@ -1,6 +1,7 @@
 // The sending half of a ZMTP 3.1 connection, without any I/O: encodes greeting, commands and
-// messages into a queue of bytes that a socket drains with gather writes. Small frames are packed
-// together, large ones are kept as they are and never copied. One owner, one thread at a time.
+// messages into a queue of bytes that a socket drains with gather writes. All is copied: what a
+// server says is small, and packed together it goes out in one piece. One owner, one thread at a
+// time.
 #pragma once
 
 #include "wire/message.hpp"
@@ -10,7 +11,6 @@
 #include <deque>
 #include <span>
 #include <string_view>
-#include <vector>
 
 namespace lmcache::wire {
 
@@ -25,7 +25,9 @@ class ZmtpWriter {
   void ping(std::uint16_t ttl_ds);
   void pong(const ZmtpPing& ping);
   /// One message. An empty list sends nothing: ZMTP has no message without frames.
-  void message(std::vector<Bytes> frames);
+  void message(FrameViews frames);
+  /// What `other` has not sent yet, once more: behind what is here.
+  void append(const ZmtpWriter& other);
 
   [[nodiscard]] bool empty() const noexcept { return bytes_ == 0; }
   /// Bytes not yet consumed.
@@ -40,6 +42,8 @@ class ZmtpWriter {
 
  private:
   void append(ByteView bytes);
+  /// The segment in which so many bytes more, counted already, are to be written.
+  Bytes& packing(std::size_t size);
   void command(std::string_view name, ByteView head, ByteView tail);
 
   std::deque<Bytes> segments_;

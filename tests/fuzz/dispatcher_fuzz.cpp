@@ -41,10 +41,10 @@ class Replies {
 struct Reply final : net::ReplySlot::Target {
   Reply(Replies& all, wire::Bytes id, bool is_control)
       : replies(all), uid(std::move(id)), control(is_control) {}
-  void deliver(std::vector<wire::Bytes> frames, obs::SecondsHistogram*) override {
+  void deliver(wire::FrameViews frames, obs::SecondsHistogram*) override {
     require(++delivered == 1 && !control);
     require(frames.size() == 2 || frames.size() == 3);
-    require(frames[0] == uid);
+    require(std::ranges::equal(frames[0], uid));
   }
   void abandon(std::size_t) noexcept override {
     require(delivered == 0 && (control || closed));
@@ -83,7 +83,7 @@ class Script {
 
  private:
   struct Peer {
-    net::PeerId id = 0;
+    std::unique_ptr<net::Connection> connection;
     std::vector<std::shared_ptr<Reply>> replies;
   };
 
@@ -93,14 +93,11 @@ class Script {
     return out;
   }
 
-  void open(Peer& peer) {
-    peer = {++last_peer_, {}};
-    dispatcher_.opened(peer.id, "fuzz");
-  }
+  void open(Peer& peer) { peer = {dispatcher_.opened(++last_peer_, "fuzz"), {}}; }
 
   void close(Peer& peer) {
     for (auto& reply : peer.replies) reply->closed = true;
-    dispatcher_.closed(peer.id);
+    peer.connection.reset();
   }
 
   void send(Peer& peer, const Frames& frames) {
@@ -109,7 +106,8 @@ class Script {
     replies_.push_back(reply);
     peer.replies.push_back(reply);
     const auto message = test::to_message(frames);
-    dispatcher_.message(peer.id, message, net::ReplySlot(std::move(reply), message.byte_count()));
+    const std::size_t bytes = message.byte_count();
+    peer.connection->message(message, net::ReplySlot(std::move(reply), bytes));
   }
 
   void step() {

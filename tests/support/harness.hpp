@@ -8,6 +8,7 @@
 #include "support/golden.hpp"
 #include "support/pack.hpp"
 #include "wire/msgpack_reader.hpp"
+#include "wire/operations.hpp"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include <atomic>
 #include <chrono>
 #include <future>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -70,17 +72,18 @@ class Harness {
   }
 
   net::PeerId connect() {
-    dispatcher_.opened(++last_peer_, "test");
-    return last_peer_;
+    const net::PeerId peer = ++last_peer_;
+    connections_[peer] = dispatcher_.opened(peer, "test");
+    return peer;
   }
-  void disconnect(net::PeerId peer) { dispatcher_.closed(peer); }
+  void disconnect(net::PeerId peer) { connections_.erase(peer); }
 
   Pending send(net::PeerId peer, const Frames& frames) {
     auto reply = std::make_shared<Reply>();
     Pending pending(reply->promise.get_future().share());
     const auto message = to_message(frames);
     const std::size_t bytes = message.byte_count();
-    dispatcher_.message(peer, message, net::ReplySlot(reply, bytes));
+    connections_.at(peer)->message(message, net::ReplySlot(reply, bytes));
     return pending;
   }
   Pending send(net::PeerId peer, wire::Op op, const Frames& payload) {
@@ -98,7 +101,9 @@ class Harness {
   struct Reply final : net::ReplySlot::Target {
     std::promise<Frames> promise;
     std::atomic<int> delivered{0};
-    void deliver(Frames frames, obs::SecondsHistogram*) override {
+    void deliver(wire::FrameViews views, obs::SecondsHistogram*) override {
+      Frames frames;
+      for (const wire::ByteView view : views) frames.emplace_back(view.begin(), view.end());
       if (delivered++ == 0) promise.set_value(std::move(frames));
     }
     void abandon(std::size_t) noexcept override {}
@@ -112,6 +117,7 @@ class Harness {
   std::vector<Page> memory_;
   engine::Engine engine_;
   engine::Dispatcher dispatcher_;
+  std::map<net::PeerId, std::unique_ptr<net::Connection>> connections_;
   net::PeerId last_peer_ = 0;
   std::int64_t next_uid_ = 1;
 };

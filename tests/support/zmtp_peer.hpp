@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace lmcache::test {
 
@@ -63,6 +64,11 @@ inline std::string_view text(wire::ByteView bytes) {
 inline wire::Bytes bytes(std::string_view text) {
   const auto* begin = reinterpret_cast<const std::byte*>(text.data());
   return {begin, begin + text.size()};
+}
+
+/// Valid as long as `frames` is.
+inline std::vector<wire::ByteView> views(const std::vector<wire::Bytes>& frames) {
+  return {frames.begin(), frames.end()};
 }
 
 }  // namespace lmcache::test

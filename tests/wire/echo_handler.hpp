@@ -3,10 +3,12 @@
 #pragma once
 
 #include "net/handler.hpp"
+#include "support/zmtp_peer.hpp"
 
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -28,17 +30,17 @@ class EchoHandler : public net::Handler {
     worker_.join();
   }
 
-  void opened(net::PeerId, const std::string& name) override {
+  std::unique_ptr<net::Connection> opened(net::PeerId, const std::string& name) override {
     ++opened_count;
     const std::lock_guard lock{mutex_};
     last_name_ = name;
+    return std::make_unique<Peer>(*this);
   }
-  void closed(net::PeerId) override { ++closed_count; }
   void dropped(const std::string&, const std::string& reason) override {
     const std::lock_guard lock{mutex_};
     last_reason_ = reason;
   }
-  void message(net::PeerId, wire::Message message, net::ReplySlot slot) override {
+  void message(const wire::Message& message, net::ReplySlot slot) {
     std::vector<wire::Bytes> frames;
     for (std::size_t i = 0; i < message.frame_count(); ++i) {
       frames.emplace_back(message.frame(i).begin(), message.frame(i).end());
@@ -54,7 +56,7 @@ class EchoHandler : public net::Handler {
       work_.push_back({std::move(slot), std::move(frames)});
       changed_.notify_all();
     } else {
-      slot.send(std::move(frames));
+      slot.send(test::views(frames));
     }
   }
 
@@ -66,7 +68,7 @@ class EchoHandler : public net::Handler {
       all.swap(held_);
     }
     for (Pending& pending : all) {
-      pending.slot.send(std::move(pending.frames));
+      pending.slot.send(test::views(pending.frames));
       --held_count;
     }
   }
@@ -82,6 +84,14 @@ class EchoHandler : public net::Handler {
   std::atomic<int> opened_count{0}, closed_count{0}, held_count{0};
 
  private:
+  struct Peer final : net::Connection {
+    explicit Peer(EchoHandler& all) : handler(all) {}
+    ~Peer() override { ++handler.closed_count; }
+    void message(wire::Message message, net::ReplySlot slot) override {
+      handler.message(message, std::move(slot));
+    }
+    EchoHandler& handler;
+  };
   struct Pending {
     net::ReplySlot slot;
     std::vector<wire::Bytes> frames;
@@ -95,7 +105,7 @@ class EchoHandler : public net::Handler {
       Pending pending = std::move(work_.front());
       work_.pop_front();
       lock.unlock();
-      pending.slot.send(std::move(pending.frames));
+      pending.slot.send(test::views(pending.frames));
       lock.lock();
     }
   }

@@ -27,10 +27,21 @@ const std::string kOurHandshake =
 
 /// Echoes, or keeps the slots when told to hold. Writes down what it is told.
 struct Recorder : Handler {
-  void opened(PeerId peer, const std::string& name) override {
+  struct Peer final : Connection {
+    Peer(Recorder& all, PeerId given) : recorder(all), id(given) {}
+    ~Peer() override { recorder.log.push_back("closed " + std::to_string(id)); }
+    void message(wire::Message message, ReplySlot slot) override {
+      recorder.message(id, message, std::move(slot));
+    }
+    Recorder& recorder;
+    PeerId id;
+  };
+
+  std::unique_ptr<Connection> opened(PeerId peer, const std::string& name) override {
     log.push_back("opened " + std::to_string(peer) + " " + name);
+    return std::make_unique<Peer>(*this, peer);
   }
-  void message(PeerId peer, wire::Message message, ReplySlot slot) override {
+  void message(PeerId peer, const wire::Message& message, ReplySlot slot) {
     std::string text = std::to_string(peer) + ":";
     std::vector<wire::Bytes> frames;
     for (std::size_t i = 0; i < message.frame_count(); ++i) {
@@ -41,10 +52,9 @@ struct Recorder : Handler {
     if (hold) {
       slots.push_back(std::move(slot));
     } else {
-      slot.send(std::move(frames));
+      slot.send(test::views(frames));
     }
   }
-  void closed(PeerId peer) override { log.push_back("closed " + std::to_string(peer)); }
   void dropped(const std::string&, const std::string& reason) override {
     reasons.push_back(reason);
   }
@@ -113,7 +123,7 @@ class SessionTest : public testing::Test {
   void answer_first(std::vector<wire::Bytes> frames) {
     ReplySlot slot = std::move(recorder.slots.front());
     recorder.slots.pop_front();
-    slot.send(std::move(frames));
+    slot.send(test::views(frames));
     run();
   }
 
@@ -165,7 +175,7 @@ TEST_F(SessionTest, SendsRepliesOfOtherThreadsTogether) {
   EXPECT_EQ(peer->received(), "");
   const int writes = peer->writes();
   std::thread{[this] {
-    for (ReplySlot& slot : recorder.slots) slot.send({test::bytes("u")});
+    for (ReplySlot& slot : recorder.slots) slot.send(test::views({test::bytes("u")}));
   }}.join();
   run();
   EXPECT_EQ(peer->received(), requests);
@@ -180,9 +190,9 @@ TEST_F(SessionTest, MeasuresTheWayOfRepliesOfOtherThreads) {
   ASSERT_EQ(recorder.slots.size(), 3u);
   obs::SecondsHistogram took;
   std::thread{[&] {
-    recorder.slots[0].send({test::bytes("a")}, &took);
-    recorder.slots[1].send({test::bytes("b")});
-    recorder.slots[2].send({test::bytes("c")}, &took);
+    recorder.slots[0].send(test::views({test::bytes("a")}), &took);
+    recorder.slots[1].send(test::views({test::bytes("b")}));
+    recorder.slots[2].send(test::views({test::bytes("c")}), &took);
   }}.join();
   run();
   std::uint64_t count = 0;

@@ -35,7 +35,7 @@ TEST(MsgpackReader, ReadsEveryIntegerFormAndRefusesWhatDoesNotFit) {
                                          std::numeric_limits<std::int64_t>::max(),
                                          std::numeric_limits<std::int64_t>::min()};
   for (const auto value : values) {
-    const Bytes bytes = std::move(MsgpackWriter().integer(value)).take();
+    const Bytes bytes = MsgpackWriter().integer(value).bytes();
     MsgpackReader in(bytes);
     std::int64_t out = 0;
     EXPECT_TRUE(in.read_int(out) && in.finished()) << value;
@@ -53,14 +53,14 @@ TEST(MsgpackWriter, WritesWhatRequestsHave) {
     MsgpackWriter out;
     out.map(count);
     for (std::uint32_t i = 0; i < count; ++i) out.integer(i).nil();
-    const Bytes bytes = std::move(out).take();
+    const Bytes bytes = out.bytes();
     MsgpackReader in(bytes);
     std::size_t read = 0;
     EXPECT_TRUE(in.read_map(read)) << count;
     EXPECT_EQ(read, count);
   }
   for (const std::size_t size : {0u, 255u, 256u, 65536u}) {
-    const Bytes bytes = std::move(MsgpackWriter().ext(-5, Bytes(size)).real(0.1)).take();
+    const Bytes bytes = MsgpackWriter().ext(-5, Bytes(size)).real(0.1).bytes();
     MsgpackReader in(bytes);
     std::int8_t type = 0;
     ByteView data;
@@ -70,14 +70,12 @@ TEST(MsgpackWriter, WritesWhatRequestsHave) {
     EXPECT_EQ(data.size(), size);
     EXPECT_EQ(real, 0.1);
   }
-  EXPECT_EQ(std::move(MsgpackWriter().integers(std::vector{1, -1, 300})).take(),
+  EXPECT_EQ(MsgpackWriter().integers(std::vector{1, -1, 300}).bytes(),
             Pack().raw({0x93, 0x01, 0xff, 0xcd, 0x01, 0x2c}).bytes());
 }
 
 TEST(MsgpackWriter, UsesTheShortestForms) {
-  const auto size = [](std::int64_t v) {
-    return std::move(MsgpackWriter().integer(v)).take().size();
-  };
+  const auto size = [](std::int64_t v) { return MsgpackWriter().integer(v).bytes().size(); };
   EXPECT_EQ(size(127), 1u);
   EXPECT_EQ(size(128), 2u);
   EXPECT_EQ(size(256), 3u);
@@ -86,15 +84,15 @@ TEST(MsgpackWriter, UsesTheShortestForms) {
   EXPECT_EQ(size(-32), 1u);
   EXPECT_EQ(size(-33), 2u);
   EXPECT_EQ(size(-129), 3u);
-  EXPECT_EQ(std::move(MsgpackWriter().string(std::string(31, 'x'))).take().size(), 32u);
-  EXPECT_EQ(std::move(MsgpackWriter().string(std::string(32, 'x'))).take().size(), 34u);
-  EXPECT_EQ(std::move(MsgpackWriter().string(std::string(256, 'x'))).take().size(), 259u);
-  EXPECT_EQ(std::move(MsgpackWriter().string(std::string(65536, 'x'))).take().size(), 65541u);
-  EXPECT_EQ(std::move(MsgpackWriter().binary(Bytes(255))).take().size(), 257u);
-  EXPECT_EQ(std::move(MsgpackWriter().binary(Bytes(256))).take().size(), 259u);
-  EXPECT_EQ(std::move(MsgpackWriter().array(15)).take().size(), 1u);
-  EXPECT_EQ(std::move(MsgpackWriter().array(16)).take().size(), 3u);
-  EXPECT_EQ(std::move(MsgpackWriter().array(65536)).take().size(), 5u);
+  EXPECT_EQ(MsgpackWriter().string(std::string(31, 'x')).bytes().size(), 32u);
+  EXPECT_EQ(MsgpackWriter().string(std::string(32, 'x')).bytes().size(), 34u);
+  EXPECT_EQ(MsgpackWriter().string(std::string(256, 'x')).bytes().size(), 259u);
+  EXPECT_EQ(MsgpackWriter().string(std::string(65536, 'x')).bytes().size(), 65541u);
+  EXPECT_EQ(MsgpackWriter().binary(Bytes(255)).bytes().size(), 257u);
+  EXPECT_EQ(MsgpackWriter().binary(Bytes(256)).bytes().size(), 259u);
+  EXPECT_EQ(MsgpackWriter().array(15).bytes().size(), 1u);
+  EXPECT_EQ(MsgpackWriter().array(16).bytes().size(), 3u);
+  EXPECT_EQ(MsgpackWriter().array(65536).bytes().size(), 5u);
 }
 
 TEST(MsgpackReader, TokensComeOutBigEndianInAllForms) {

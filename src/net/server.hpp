@@ -42,7 +42,7 @@ class Server {
   /// came in between (what is left stays open until stop()).
   bool drain(std::chrono::steady_clock::time_point deadline);
 
-  /// Closes everything and joins the threads; Handler::closed has been called for every peer when
+  /// Closes everything and joins the threads; every Connection has been destroyed when
   /// it returns. Idempotent; may be called while another thread drains.
   void stop();
 

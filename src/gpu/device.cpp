@@ -99,23 +99,13 @@ void Device::run() {
     }
   }
   lock.unlock();
-  for (const auto& weak : lanes_) {
-    const auto lane = weak.lock();
-    if (!lane) continue;
-    for (const auto direction : {copy::Direction::kStore, copy::Direction::kRetrieve})
-      lane->way(direction).abandon(nullptr);
-  }
+  each_way([](Way& way) { way.abandon(nullptr); });
   const auto deadline = std::chrono::steady_clock::now() + kStopPatience;
   while (busy() != Busy::kNo && std::chrono::steady_clock::now() < deadline) {
     advance();
     std::this_thread::sleep_for(kLook);
   }
-  for (const auto& weak : lanes_) {
-    const auto lane = weak.lock();
-    if (!lane) continue;
-    for (const auto direction : {copy::Direction::kStore, copy::Direction::kRetrieve})
-      lane->way(direction).fail_all({Cause::kStopping, "the server is stopping"});
-  }
+  each_way([](Way& way) { way.fail_all({Cause::kStopping, "the server is stopping"}); });
   free_retired();
 }
 
@@ -133,8 +123,7 @@ void Device::expect() {
 
 void Device::abandon(MemoryPtr memory) {
   post([memory = std::move(memory)] {
-    for (const auto direction : {copy::Direction::kStore, copy::Direction::kRetrieve})
-      memory->lane().way(direction).abandon(memory.get());
+    memory->lane().each_way([&](Way& way) { way.abandon(memory.get()); });
   });
 }
 
@@ -177,36 +166,26 @@ void Device::stop() {
 
 Device::Busy Device::busy() const {
   Busy busy = Busy::kNo;
-  for (const auto& weak : lanes_) {
-    const auto lane = weak.lock();
-    if (!lane) continue;
-    for (const auto direction : {copy::Direction::kStore, copy::Direction::kRetrieve}) {
-      const Way& way = lane->way(direction);
-      if (way.awaits_engine()) return Busy::kWaiting;
-      if (way.size() > 0) busy = Busy::kYes;
-    }
-  }
+  each_way([&](const Way& way) {
+    if (way.awaits_engine()) busy = Busy::kWaiting;
+    if (way.size() > 0 && busy == Busy::kNo) busy = Busy::kYes;
+  });
   return busy;
 }
 
 void Device::advance() {
   std::uint64_t queued = 0;
   bool stores = false, retrieves = false;
-  for (std::size_t i = 0; i < lanes_.size(); ++i) {
-    const auto lane = lanes_[i].lock();
-    if (!lane) continue;
-    for (const auto direction : {copy::Direction::kStore, copy::Direction::kRetrieve}) {
-      Way& way = lane->way(direction);
-      if (lost_ == cudaSuccess) {
-        const cudaError_t error = way.advance();
-        if (error != cudaSuccess) lose(error);
-      }
-      if (lost_ != cudaSuccess)
-        way.fail_all(cuda_error(Cause::kCopyFailed, "GPU " + uuid_ + " is lost", lost_));
-      queued += way.size();
-      (direction == copy::Direction::kStore ? stores : retrieves) |= way.moving();
+  each_way([&](Way& way) {
+    if (lost_ == cudaSuccess) {
+      const cudaError_t error = way.advance();
+      if (error != cudaSuccess) lose(error);
     }
-  }
+    if (lost_ != cudaSuccess)
+      way.fail_all(cuda_error(Cause::kCopyFailed, "GPU " + uuid_ + " is lost", lost_));
+    queued += way.size();
+    (way.direction() == copy::Direction::kStore ? stores : retrieves) |= way.moving();
+  });
   free_retired();
   const auto now = std::chrono::steady_clock::now();
   stores_.look(stores, now);

@@ -69,6 +69,12 @@ class Device {
   void advance();
   enum class Busy : std::uint8_t { kNo, kYes, kWaiting };
   [[nodiscard]] Busy busy() const;
+  /// Of every lane; by index, as a visit may end what keeps a lane.
+  template <class Visit>  // (Way&)
+  void each_way(Visit visit) const {
+    for (std::size_t i = 0; i < lanes_.size(); ++i)
+      if (const auto lane = lanes_[i].lock()) lane->each_way(visit);
+  }
   Result<OpenedTensors> open_now(const std::vector<wire::Descriptor>& tensors);
   Status open_tensor(const wire::Descriptor& tensor, Memory::Contents& contents,
                      OpenedTensors& opened);

@@ -71,9 +71,11 @@ Status Device::open_tensor(const wire::Descriptor& tensor, Memory::Contents& con
         return cuda_error(Cause::kBadSegment, "a tensor's event handle cannot be opened", error);
       }
       const Event first_use(event);
-      for (const auto direction : {copy::Direction::kStore, copy::Direction::kRetrieve})
-        if (Status waits = opened.memory->lane().way(direction).wait_for(event); !waits)
-          return waits;
+      Status waits;
+      opened.memory->lane().each_way([&](Way& way) {
+        if (waits) waits = way.wait_for(event);
+      });
+      if (!waits) return waits;
     }
     return take(allocations_->open_ipc(torch->handle), torch->storage_offset_bytes,
                 torch->storage_bytes);
@@ -91,11 +93,13 @@ Result<std::shared_ptr<Lane>> Device::take_lane() {
   std::shared_ptr<Lane> lane;
   if (lanes_.size() < allowed) {
     lane = std::make_shared<Lane>(context_);
-    for (const auto direction : {copy::Direction::kStore, copy::Direction::kRetrieve}) {
-      if (Status open = lane->way(direction).open(); !open) {
-        failed_lanes_.push_back(std::move(lane));
-        return open.error();
-      }
+    Status open;
+    lane->each_way([&](Way& way) {
+      if (open) open = way.open();
+    });
+    if (!open) {
+      failed_lanes_.push_back(std::move(lane));
+      return open.error();
     }
     lanes_.push_back(lane);
   } else {
@@ -116,12 +120,9 @@ void Device::close(Memory::Contents contents, std::shared_ptr<Lane> lane) {
 
 void Device::free_retired() {
   if (!active_) return;
-  for (const auto& weak : lanes_) {
-    const auto lane = weak.lock();
-    if (lane && (lane->way(copy::Direction::kStore).gated() ||
-                 lane->way(copy::Direction::kRetrieve).gated()))
-      return;
-  }
+  bool gated = false;
+  each_way([&](const Way& way) { gated |= way.gated(); });
+  if (gated) return;
   failed_lanes_.clear();
   const std::size_t gone = retired_.size();
   for (const Retired& retired : retired_) {

@@ -28,6 +28,11 @@ class Lane {
   [[nodiscard]] Way& way(copy::Direction direction) noexcept {
     return direction == copy::Direction::kStore ? store_ : retrieve_;
   }
+  template <class Visit>  // (Way&)
+  void each_way(Visit visit) {
+    visit(store_);
+    visit(retrieve_);
+  }
 
  private:
   Way store_, retrieve_;

@@ -105,6 +105,7 @@ class Way {
   /// A copy is under way: its engine's event is over, its end has not been seen.
   [[nodiscard]] bool moving() const noexcept;
   [[nodiscard]] std::size_t size() const noexcept { return waiting_.size() + queued_.size(); }
+  [[nodiscard]] copy::Direction direction() const noexcept { return direction_; }
 
  private:
   // How far ahead of the GPU: some 128 batches or 384 rectangles. A stream holds 1024 operations.

@@ -5,7 +5,8 @@ set -euo pipefail
 run=(g++ cmake ninja-build ccache git libboost1.81-dev libspdlog-dev libcli11-dev nlohmann-json3-dev libssl-dev librust-blake3-dev
      file dpkg-dev)
 test=(libgtest-dev libgmock-dev libbenchmark-dev libzmq3-dev cppzmq-dev pkg-config
-      clang libclang-rt-14-dev clang-format clang-tidy python3 python3-venv python3-zmq python3-msgpack util-linux procps systemd adduser
+      clang libclang-rt-14-dev clang-format clang-tidy python3 python3-venv python3-zmq python3-msgpack util-linux procps systemd systemd-container
+      adduser
       chromium)
 
 case "${1:-}" in

@@ -48,6 +48,15 @@ Error bad_segment(std::string_view name, const char* action, int error) {
   return bad_segment(name, std::string(action) + ": " + std::generic_category().message(error));
 }
 
+/// With what usually cures it.
+Error not_opened(std::string_view name, int error) {
+  Error out = bad_segment(name, "cannot be opened", error);
+  if (error == EACCES) out.text += " (it is another user's: run server and engine as one user)";
+  if (error == ENOENT)
+    out.text += " (server and engine need one /dev/shm: in containers one IPC namespace)";
+  return out;
+}
+
 /// The file's name without the leading '/', empty when the name could leave the folder.
 std::string plain_name(std::string_view name) {
   if (name.starts_with('/')) name.remove_prefix(1);
@@ -108,7 +117,7 @@ Result<SegmentPtr> SegmentTable::open(std::string_view name, std::uint64_t min_b
   // O_NONBLOCK: a FIFO of that name must not hold us up before fstat tells what it is.
   const Descriptor fd(::openat(impl_->folder.get(), file.c_str(),
                                O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  if (fd.get() < 0) return bad_segment(name, "cannot be opened", errno);
+  if (fd.get() < 0) return not_opened(name, errno);
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return bad_segment(name, "fstat", errno);
   if (!S_ISREG(info.st_mode)) return bad_segment(name, "not a regular file");

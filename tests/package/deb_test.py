@@ -79,7 +79,7 @@ class Deb(unittest.TestCase):
             [self.binary, "server", "--config", os.path.join(self.root, "etc/lmcache/server.toml"), "--port", "0",
              "--http-port", "0", "--l1-size-gb", "0.0625"], env=environment, stderr=subprocess.DEVNULL)
         self.addCleanup(server.kill)
-        self.assertRegex(manager.recv(4096).decode(), r"^READY=1\nSTATUS=serving on localhost:\d+, L1 of ")
+        self.assertRegex(manager.recv(4096).decode(), r"^READY=1\nSTATUS=serving on localhost:\d+, L1 of 64 MiB 0% full, 0 workers$")
         while manager.recv(4096) != b"WATCHDOG=1":
             pass
         server.send_signal(signal.SIGTERM)

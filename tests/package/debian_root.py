@@ -26,6 +26,7 @@ class DebianRoot:
     def __init__(self, wanted):
         self._folder = tempfile.TemporaryDirectory(prefix="lmcache-root-")
         self.path = self._folder.name
+        os.chmod(self.path, 0o755)  # it is "/" to the users inside
         self._status = self._installed()
         packages = self._closure(wanted)
         for name in LINKS:

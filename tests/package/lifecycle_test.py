@@ -68,6 +68,10 @@ class Lifecycle(unittest.TestCase):
         _, _, uid, _, _, home, shell = self.user()
         self.assertLess(int(uid), 1000)
         self.assertEqual((home, os.path.basename(shell)), ("/var/lib/lmcache", "nologin"))
+        groups = re.findall(r"^(\w+):", self.root.read("/etc/group"), re.M)
+        unit = self.root.read("/usr/lib/systemd/system/lmcache.service")
+        for group in re.search(r"^SupplementaryGroups=(.*)", unit, re.M).group(1).split():
+            self.assertIn(group, groups, "systemd would not start the service")
         self.assertEqual(self.told_systemd(), ["daemon-reload"])
         self.assertEqual(os.listdir(self.root.at("/etc/systemd/system")), [])
         for unit in ("lmcache.service", "lmcache.socket"):

@@ -119,7 +119,20 @@ TEST(Segments, OnlyPlainNames) {
     EXPECT_THAT(refusal(table, name), HasSubstr("not a plain name")) << name;
   }
   EXPECT_THAT(refusal(table, std::string(256, 'x')), HasSubstr("not a plain name"));
-  EXPECT_THAT(refusal(table, "lmcache_test_no_such_segment"), HasSubstr("cannot be opened"));
+}
+
+TEST(Segments, WhatCannotBeOpenedIsSaidWithTheCure) {
+  SegmentTable table;
+  EXPECT_THAT(refusal(table, "lmcache_test_no_such_segment"),
+              AllOf(HasSubstr("cannot be opened"), HasSubstr("one IPC namespace")));
+  const SharedFile file(4096);
+  ASSERT_EQ(::chmod(("/dev/shm/" + file.name()).c_str(), 0), 0);
+  const uid_t self = ::geteuid();
+  constexpr uid_t kNobody = 65534;  // root may read everything
+  ASSERT_EQ(::seteuid(self == 0 ? kNobody : self), 0);
+  const std::string text = refusal(table, file.name());
+  ASSERT_EQ(::seteuid(self), 0);
+  EXPECT_THAT(text, HasSubstr("run server and engine as one user"));
 }
 
 TEST(Segments, OnlyRegularFiles) {

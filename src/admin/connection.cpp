@@ -99,6 +99,7 @@ void Connection::handle(const HttpRequest& message) {
   if (!parse_target(view(message.target()), request))
     return send(detail(400, "bad request target"));
   request.body = message.body();
+  request.accept = view(message[http::field::accept]);
   auto found = hall_->router.find(request);
   const Route* const* route = std::get_if<const Route*>(&found);
   const Credentials given{view(message[http::field::authorization]),

@@ -39,15 +39,39 @@ std::string_view to_string(MetricKind kind) noexcept {
   return "untyped";
 }
 
+Format format_for(std::string_view accept) noexcept {
+  return accept.find("application/openmetrics-text") == std::string_view::npos
+             ? Format::kText
+             : Format::kOpenMetrics;
+}
+
+std::string_view media_type(Format format) noexcept {
+  return format == Format::kText ? "text/plain; version=0.0.4; charset=utf-8"
+                                 : "application/openmetrics-text; version=1.0.0; charset=utf-8";
+}
+
 void Exposition::family(const MetricInfo& info) {
   name_ = info.name;
-  text_.append("# HELP ").append(name_).append(" ");
-  append_escaped(text_, info.help, false);
-  text_.append("\n# TYPE ").append(name_).append(" ").append(to_string(info.kind)).append("\n");
+  shown_ = format_ == Format::kOpenMetrics || !info.openmetrics_only;
+  if (!shown_) return;
+  std::string_view name = name_;
+  constexpr std::string_view kTotal = "_total";  // in OpenMetrics of the samples, not the family
+  if (format_ == Format::kOpenMetrics && info.kind == MetricKind::kCounter &&
+      name.ends_with(kTotal))
+    name.remove_suffix(kTotal.size());
+  text_.append("# HELP ").append(name).append(" ");
+  append_escaped(text_, info.help, format_ == Format::kOpenMetrics);
+  text_.append("\n# TYPE ").append(name).append(" ").append(to_string(info.kind)).append("\n");
+}
+
+std::string Exposition::take() && {
+  if (format_ == Format::kOpenMetrics) text_.append("# EOF\n");
+  return std::move(text_);
 }
 
 void Exposition::line(std::string_view suffix, Labels labels, std::string_view bound,
                       std::string value) {
+  if (!shown_) return;
   text_.append(name_).append(suffix);
   char before = '{';
   const auto label = [&](std::string_view name, std::string_view text) {
@@ -76,7 +100,11 @@ void Exposition::buckets(Labels labels, std::span<const double> bounds,
   std::uint64_t total = 0;
   for (std::size_t i = 0; i < counts.size(); ++i) {
     total += counts[i];
-    line("_bucket", labels, i < bounds.size() ? number(bounds[i]) : "+Inf", std::to_string(total));
+    std::string bound = i < bounds.size() ? number(bounds[i]) : "+Inf";
+    // An integer is not how OpenMetrics writes a bound.
+    if (format_ == Format::kOpenMetrics && bound.find_first_not_of("0123456789") == bound.npos)
+      bound += ".0";
+    line("_bucket", labels, bound, std::to_string(total));
   }
   line("_sum", labels, "", number(sum));
   line("_count", labels, "", std::to_string(total));

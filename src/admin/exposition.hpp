@@ -1,4 +1,4 @@
-// Writes the Prometheus text format.
+// Writes the Prometheus text format, or OpenMetrics, which a Prometheus server asks for.
 #pragma once
 
 #include "obs/metrics.hpp"
@@ -22,7 +22,15 @@ struct MetricInfo {
   std::string_view labels;
   std::string_view help;
   bool of_reference = false;  ///< the reference has it under this name with this meaning
+  /// Its name breaks the rules `promtool check metrics` has for the text format, in which it is
+  /// therefore left out.
+  bool openmetrics_only = false;
 };
+
+enum class Format : std::uint8_t { kText, kOpenMetrics };
+/// What an Accept header asks for: OpenMetrics if it names it, as the reference's does.
+[[nodiscard]] Format format_for(std::string_view accept) noexcept;
+[[nodiscard]] std::string_view media_type(Format format) noexcept;
 
 /// A label's name and value; the value may be anything.
 struct Label {
@@ -33,6 +41,8 @@ using Labels = std::initializer_list<Label>;
 
 class Exposition {
  public:
+  explicit Exposition(Format format) noexcept : format_(format) {}
+
   /// The samples that follow belong to this family. Each family once.
   void family(const MetricInfo& info);
   void sample(Labels labels, double value);
@@ -50,15 +60,17 @@ class Exposition {
     buckets(labels, kBounds, counts, histogram.sum());
   }
 
-  [[nodiscard]] std::string take() && { return std::move(text_); }
+  [[nodiscard]] std::string take() &&;
 
  private:
   void buckets(Labels labels, std::span<const double> bounds, std::span<const std::uint64_t> counts,
                double sum);
   void line(std::string_view suffix, Labels labels, std::string_view bound, std::string value);
 
+  const Format format_;
   std::string text_;
   std::string_view name_;
+  bool shown_ = true;  ///< the family is one of this format
 };
 
 }  // namespace lmcache::admin

@@ -22,6 +22,7 @@ struct Request {
   std::map<std::string, std::string> query;   ///< decoded; of a repeated name the last value
   std::map<std::string, std::string> places;  ///< what stood at "{name}" of the route's pattern
   std::string body;
+  std::string accept = {};  ///< that header
 };
 
 struct Response {

@@ -29,6 +29,11 @@ consteval MetricInfo reference(MetricInfo info) {
   return info;
 }
 
+consteval MetricInfo openmetrics_only(MetricInfo info) {
+  info.openmetrics_only = true;
+  return info;
+}
+
 inline constexpr std::array kAll{
     reference(gauge("lmcache_mp_l1_memory_usage_bytes", "bytes", "backend, l1_tag",
                     "Bytes in use in L1")),
@@ -82,12 +87,12 @@ inline constexpr std::array kAll{
                       "Retrieves handed to the copy threads, or to a GPU (device: cuda)")),
     reference(counter("lmcache_mp_num_finished_retrieves_total", "transfers", "device",
                       "Retrieves whose copy has ended")),
-    reference(histogram("lmcache_mp_l0_l1_store_throughput_GB_per_second", "GB/s",
-                        "device, engine_id, model_name",
-                        "Bytes of a store by the time from submission to its end")),
-    reference(histogram("lmcache_mp_l0_l1_load_throughput_GB_per_second", "GB/s",
-                        "device, engine_id, model_name",
-                        "Bytes of a retrieve by the time from submission to its end")),
+    openmetrics_only(reference(histogram(
+        "lmcache_mp_l0_l1_store_throughput_GB_per_second", "GB/s", "device, engine_id, model_name",
+        "Bytes of a store by the time from submission to its end"))),
+    openmetrics_only(reference(histogram(
+        "lmcache_mp_l0_l1_load_throughput_GB_per_second", "GB/s", "device, engine_id, model_name",
+        "Bytes of a retrieve by the time from submission to its end"))),
     reference(counter("lmcache_mp_num_chunks_loaded_total", "chunks",
                       "model_name, cache_salt, worker_id", "Chunks copied to a worker")),
     counter("lmcache_mp_copied_bytes_total", "bytes", "direction",

@@ -244,9 +244,9 @@ void process(Exposition& out, const Context& context, const engine::Figures& fig
   out.one(metric("process_start_time_seconds"), stats.start_time);
 }
 
-Response metrics_page(const Context& context) {
+Response metrics_page(const Context& context, Format format) {
   const engine::Figures figures = context.engine.figures();
-  Exposition out;
+  Exposition out(format);
   l1(out, context, figures.cache);
   transfers(out, figures.copies);
   gpus(out, context.engine.listings()->gpus);
@@ -254,15 +254,18 @@ Response metrics_page(const Context& context) {
   requests(out);
   connections(out, context.server.stats());
   process(out, context, figures);
-  return {200, "text/plain; version=0.0.4; charset=utf-8", std::move(out).take()};
+  return {200, std::string(media_type(format)), std::move(out).take(), {{"Vary", "Accept"}}};
 }
 
 }  // namespace
 
 void add_metrics_routes(Router& router, const Context& context) {
   if (!context.config.metrics) return;
-  router.add({Verb::get, "/metrics", "Metrics in the Prometheus text format",
-              [&context](const Request&) { return metrics_page(context); }});
+  router.add({Verb::get, "/metrics",
+              "Metrics in the Prometheus text format, or in OpenMetrics where Accept names it",
+              [&context](const Request& request) {
+                return metrics_page(context, format_for(request.accept));
+              }});
   router.add({Verb::get,
               "/metrics/",
               "Redirects to /metrics",

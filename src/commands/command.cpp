@@ -15,8 +15,10 @@ std::string words_of(const HttpReply& reply) {
 }
 
 Result<std::string> ask_for(const Target& from, boost::beast::http::verb verb,
-                            const std::string& target, std::string body) {
-  auto reply = ask(from.endpoint, {verb, target, std::move(body), from.token, from.timeout});
+                            const std::string& target, std::string body,
+                            const std::string& accept = {}) {
+  auto reply =
+      ask(from.endpoint, {verb, target, std::move(body), from.token, from.timeout, accept});
   if (!reply) return reply.error();
   if (reply->status >= 200 && reply->status <= 299) return std::move(reply->body);
   std::string text =
@@ -26,8 +28,8 @@ Result<std::string> ask_for(const Target& from, boost::beast::http::verb verb,
 
 }  // namespace
 
-Result<std::string> Target::text(const std::string& target) const {
-  return ask_for(*this, boost::beast::http::verb::get, target, "");
+Result<std::string> Target::text(const std::string& target, const std::string& media_type) const {
+  return ask_for(*this, boost::beast::http::verb::get, target, "", media_type);
 }
 
 Result<Json> Target::json(boost::beast::http::verb verb, const std::string& target,

@@ -21,8 +21,9 @@ struct Target {
   /// The reply's body if its status is 2xx; otherwise the server's own words as an error.
   [[nodiscard]] Result<Json> json(boost::beast::http::verb verb, const std::string& target,
                                   const Json& body = nullptr) const;
-  /// The same of a GET whose body is not JSON.
-  [[nodiscard]] Result<std::string> text(const std::string& target) const;
+  /// The same of a GET for a body of another media type.
+  [[nodiscard]] Result<std::string> text(const std::string& target,
+                                         const std::string& media_type) const;
 };
 
 inline constexpr const char* kUnhealthy = "the server is unhealthy; see lmcache ping kvcache";

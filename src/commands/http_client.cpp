@@ -60,6 +60,7 @@ Result<HttpReply> exchange(asio::io_context& context, Stream& stream, const Endp
   http::request<http::string_body> request{asked.verb, asked.target, 11};
   request.set(http::field::host, endpoint.path.empty() ? endpoint.host : "localhost");
   if (!asked.token.empty()) request.set(http::field::authorization, "Bearer " + asked.token);
+  if (!asked.accept.empty()) request.set(http::field::accept, asked.accept);
   if (!asked.body.empty()) request.set(http::field::content_type, "application/json");
   request.body() = asked.body;
   request.prepare_payload();

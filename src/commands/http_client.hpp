@@ -27,6 +27,7 @@ struct HttpRequest {
   std::string body;   ///< JSON, or empty
   std::string token;  ///< bearer token, or empty
   std::chrono::milliseconds timeout{10'000};
+  std::string accept = {};  ///< media type, or empty
 };
 struct HttpReply {
   unsigned status = 0;

@@ -50,7 +50,7 @@ Result<Look> look(const Target& target) {
   Look out;
   const auto status = target.json(verb::get, "/status");
   if (!status) return status.error();
-  const auto page = target.text("/metrics");
+  const auto page = target.text("/metrics", "application/openmetrics-text");
   out.at = Clock::now();
   if (!page) return page.error();
   auto samples = parse_exposition(*page);

@@ -217,6 +217,7 @@ void aged_pool(benchmark::State& state) {
   std::ranges::sort(times);
   state.counters["p50_ns"] = times[times.size() / 2];
   state.counters["p99_ns"] = times[times.size() * 99 / 100];
+  state.counters["lost_after_percent"] = 100 * aged.lost_now;
   state.counters["lost_percent"] = 100 * aged.lost / static_cast<double>(aged.allocations);
   state.counters["most_lost_percent"] = 100 * aged.most_lost;
   state.counters["failures"] = static_cast<double>(aged.failures);

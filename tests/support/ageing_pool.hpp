@@ -32,9 +32,9 @@ class AgeingPool {
   [[nodiscard]] const pool::Allocator& pool() const noexcept { return pool_; }
   /// Allocations, and those for which all had gone and there was still no room.
   std::uint64_t allocations = 0, failures = 0;
-  /// By how much of the pool less than kFill is in use because gaps were too small: summed over
-  /// allocations, and at most.
-  double lost = 0, most_lost = 0;
+  /// By how much of the pool less than kFill is in use because gaps were too small: now, summed
+  /// over allocations, and at most.
+  double lost_now = 0, lost = 0, most_lost = 0;
 
  private:
   struct Object {
@@ -73,9 +73,9 @@ class AgeingPool {
     // What one object less than kFill explains is no loss.
     const double used =
         static_cast<double>(pool_.used_bytes() + bytes) / static_cast<double>(pool_.total_bytes());
-    const double less = std::max(0.0, kFill - used);
-    lost += less;
-    most_lost = std::max(most_lost, less);
+    lost_now = std::max(0.0, kFill - used);
+    lost += lost_now;
+    most_lost = std::max(most_lost, lost_now);
   }
 
   template <class Timed>

@@ -9,8 +9,13 @@ namespace {
 std::string number(double value) {
   if (std::isnan(value)) return "NaN";
   if (std::isinf(value)) return value > 0 ? "+Inf" : "-Inf";
-  char text[32];
-  const auto end = std::to_chars(std::begin(text), std::end(text), value).ptr;
+  // As Go writes it, and with it everybody who compares bounds of histograms.
+  const double size = std::abs(value);
+  const bool plain = size == 0 || (size >= 1e-4 && size < 1e21);
+  char text[64];
+  const auto end = std::to_chars(std::begin(text), std::end(text), value,
+                                 plain ? std::chars_format::fixed : std::chars_format::scientific)
+                       .ptr;
   return {text, end};
 }
 

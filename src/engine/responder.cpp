@@ -20,7 +20,12 @@ Responder::Responder(net::ReplySlot slot, wire::ByteView uid, wire::ByteView ope
       peer_name_(std::move(peer_name)) {}
 
 Responder::~Responder() {
-  if (slot_) fail({Cause::kInternal, "the request was dropped unanswered"});
+  if (!slot_) return;
+  try {
+    fail({Cause::kInternal, "the request was dropped unanswered"});
+  } catch (const std::exception&) {
+    discard();  // there is no memory even for that
+  }
 }
 
 void Responder::queued() noexcept {

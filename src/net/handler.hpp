@@ -22,7 +22,7 @@ class ReplySlot {
     virtual ~Target() = default;
     /// `frames` are the reply's frames in order (identity not included), read during the call.
     /// `took` is told how long it was until the kernel had them, where that is not at once; may be
-    /// nullptr. Any thread.
+    /// nullptr. Any thread. All or, if it throws, nothing.
     virtual void deliver(wire::FrameViews frames, obs::SecondsHistogram* took) = 0;
     /// The request is over without a reply (slot destroyed unsent). Any thread.
     virtual void abandon(std::size_t request_bytes) noexcept = 0;
@@ -38,10 +38,11 @@ class ReplySlot {
   }
   /// False when moved from or sent.
   [[nodiscard]] explicit operator bool() const noexcept { return target_ != nullptr; }
+  /// If it throws (there is no memory for the reply) nothing was sent and another may be.
   void send(wire::FrameViews frames, obs::SecondsHistogram* took = nullptr) {
-    auto target = std::move(target_);
-    if (!target) return;
-    target->deliver(frames, took);
+    if (!target_) return;
+    target_->deliver(frames, took);
+    const auto target = std::move(target_);
     target->finished(request_bytes_);
   }
 

@@ -74,9 +74,10 @@ void Session::deliver(wire::FrameViews frames, obs::SecondsHistogram* took) {
   }
   const std::lock_guard lock{mutex_};
   if (closed_) return;
+  post_wake();  // first, as all that may throw: a reply is queued last, and then it is
+  if (took != nullptr) queued_.ways.reserve(queued_.ways.size() + 1);
   queued_.replies.message(frames);
   if (took != nullptr) queued_.ways.push_back({took, Heartbeat::Clock::now()});
-  post_wake();
 }
 
 void Session::abandon(std::size_t request_bytes) noexcept {
@@ -102,8 +103,8 @@ void Session::finished(std::size_t request_bytes) noexcept {
 // posted after that would never be run, and would keep its session, and that its loop, for ever.
 void Session::post_wake() {
   if (closed_ || wake_posted_) return;
-  wake_posted_ = true;
   io_->post([self = shared_from_this()] { self->woken(); });
+  wake_posted_ = true;
 }
 
 void Session::woken() {
@@ -114,7 +115,11 @@ void Session::woken() {
     std::swap(queued, queued_);
   }
   if (state_ == State::kLingering || state_ == State::kClosed) return;
-  writer_.append(queued.replies);
+  if (writer_.empty()) {
+    std::swap(writer_, queued.replies);  // a large reply is not copied once more
+  } else {
+    writer_.append(queued.replies);
+  }
   pump();
   const Time now = Heartbeat::Clock::now();
   for (const auto& way : queued.ways)

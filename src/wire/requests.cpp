@@ -271,6 +271,10 @@ Result<ByteView> decode_event(ByteView frame) {
   MsgpackReader in(frame);
   ByteView out;
   if (!in.read_binary(out) || !in.finished()) return malformed("event handle", in);
+  // The longest there is has 81 bytes; a failure hands it back, so none may be long.
+  constexpr std::size_t kEventBytesMax = 4096;
+  if (out.size() > kEventBytesMax)
+    return Error{Cause::kMalformed, "an event handle of " + std::to_string(out.size()) + " bytes"};
   return out;
 }
 

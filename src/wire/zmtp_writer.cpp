@@ -10,6 +10,7 @@ namespace {
 
 // Size at which a segment of packed frames is closed; also what an idle connection may keep.
 constexpr std::size_t kPackedBytes = 16 * 1024;
+constexpr std::size_t kLeastSegmentBytes = 512;
 
 constexpr std::uint8_t kFlagMore = 1, kFlagLong = 2, kFlagCommand = 4;
 
@@ -74,11 +75,14 @@ void ZmtpWriter::pong(const ZmtpPing& ping) {
 }
 
 void ZmtpWriter::message(FrameViews frames) {
+  std::size_t size = 0;
+  for (const ByteView frame : frames) size += Header{0, frame.size()}.size + frame.size();
+  if (size == 0) return;
+  Bytes& tail = room_for(size);
   for (std::size_t i = 0; i < frames.size(); ++i) {
     const std::uint8_t flags = i + 1 < frames.size() ? kFlagMore : std::uint8_t{0};
     const Header header{flags, frames[i].size()};
-    Bytes& tail = packing(header.size + frames[i].size());
-    tail.insert(tail.end(), header.bytes.begin(), header.bytes.begin() + header.size);
+    tail.insert(tail.end(), header.view().begin(), header.view().end());
     tail.insert(tail.end(), frames[i].begin(), frames[i].end());
   }
 }
@@ -115,6 +119,12 @@ void ZmtpWriter::consume(std::size_t size) noexcept {
   }
 }
 
+std::size_t ZmtpWriter::allocated_bytes() const noexcept {
+  std::size_t bytes = 0;
+  for (const Bytes& segment : segments_) bytes += segment.capacity();
+  return bytes;
+}
+
 void ZmtpWriter::clear() noexcept {
   segments_.clear();
   offset_ = bytes_ = 0;
@@ -122,14 +132,20 @@ void ZmtpWriter::clear() noexcept {
 }
 
 void ZmtpWriter::append(ByteView bytes) {
-  Bytes& tail = packing(bytes.size());
+  if (bytes.empty()) return;
+  Bytes& tail = room_for(bytes.size());
   tail.insert(tail.end(), bytes.begin(), bytes.end());
 }
 
-Bytes& ZmtpWriter::packing(std::size_t size) {
+// What is large gets a segment that goes once it is sent; with it would stay what it took.
+Bytes& ZmtpWriter::room_for(std::size_t size) {
   if (!open_ || segments_.back().size() + size > kPackedBytes) {
-    segments_.emplace_back();
-    open_ = true;
+    Bytes segment;
+    segment.reserve(std::max(size, kLeastSegmentBytes));
+    segments_.push_back(std::move(segment));
+    open_ = size <= kPackedBytes;
+  } else if (Bytes& tail = segments_.back(); tail.size() + size > tail.capacity()) {
+    tail.reserve(std::max(tail.size() + size, 2 * tail.capacity()));
   }
   bytes_ += size;
   return segments_.back();

@@ -24,7 +24,8 @@ class ZmtpWriter {
   void error(std::string_view reason);
   void ping(std::uint16_t ttl_ds);
   void pong(const ZmtpPing& ping);
-  /// One message. An empty list sends nothing: ZMTP has no message without frames.
+  /// One message, or none of it if there is no memory for it. An empty list sends nothing: ZMTP has
+  /// no message without frames.
   void message(FrameViews frames);
   /// What `other` has not sent yet, once more: behind what is here.
   void append(const ZmtpWriter& other);
@@ -32,6 +33,8 @@ class ZmtpWriter {
   [[nodiscard]] bool empty() const noexcept { return bytes_ == 0; }
   /// Bytes not yet consumed.
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+  /// Bytes this writer has allocated: what a limit test looks at.
+  [[nodiscard]] std::size_t allocated_bytes() const noexcept;
 
   /// Fills `out` with the next bytes to send, in order; returns how many entries were used. Valid
   /// until the next call of anything else.
@@ -42,8 +45,8 @@ class ZmtpWriter {
 
  private:
   void append(ByteView bytes);
-  /// The segment in which so many bytes more, counted already, are to be written.
-  Bytes& packing(std::size_t size);
+  /// The segment that has room for so many bytes more, counted already; to be filled at once.
+  Bytes& room_for(std::size_t size);
   void command(std::string_view name, ByteView head, ByteView tail);
 
   std::deque<Bytes> segments_;

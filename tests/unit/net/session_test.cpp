@@ -201,6 +201,28 @@ TEST_F(SessionTest, MeasuresTheWayOfRepliesOfOtherThreads) {
   EXPECT_GT(took.sum(), 0);
 }
 
+TEST(ReplySlot, AReplyThatThereIsNoMemoryForLeavesRoomForAnother) {
+  struct Poor : ReplySlot::Target {
+    void deliver(wire::FrameViews frames, obs::SecondsHistogram*) override {
+      if (frames.size() > 1) throw std::bad_alloc();
+      ++delivered;
+    }
+    void abandon(std::size_t) noexcept override { ++abandoned; }
+    void finished(std::size_t) noexcept override { ++finishes; }
+    int delivered = 0, abandoned = 0, finishes = 0;
+  };
+  const auto target = std::make_shared<Poor>();
+  {
+    ReplySlot slot(target, 1);
+    EXPECT_THROW(slot.send(test::views({test::bytes("u"), test::bytes("large")})), std::bad_alloc);
+    EXPECT_EQ(target->finishes, 0);
+    slot.send(test::views({test::bytes("u")}));
+    slot.send(test::views({test::bytes("twice")}));
+  }
+  EXPECT_EQ(std::tuple(target->delivered, target->abandoned, target->finishes),
+            std::tuple(1, 0, 1));
+}
+
 TEST_F(SessionTest, AnswersPingsAlsoInsideAMessage) {
   auto peer = connect_ready();
   peer->send(frame("u", 1) + command("PING", "\0\0ctx"s));

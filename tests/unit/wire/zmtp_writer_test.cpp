@@ -115,6 +115,16 @@ TEST(ZmtpWriter, AppendsWhatAnotherHasNotSent) {
                                   test::frame(big) + test::frame("last"));
 }
 
+TEST(ZmtpWriter, KeepsNoMemoryOfALargeMessage) {
+  ZmtpWriter writer;
+  write(writer, {"u", "op", std::string(1 << 20, 'b')});
+  write(writer, {"small"});
+  take(writer);
+  write(writer, {"u", "op", std::string(1 << 20, 'b')});
+  take(writer);
+  EXPECT_LE(writer.allocated_bytes(), 32u << 10);
+}
+
 TEST(ZmtpWriter, ClearForgetsEverything) {
   ZmtpWriter writer;
   write(writer, {"gone", std::string(10000, 'g')});

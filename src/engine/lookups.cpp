@@ -26,8 +26,11 @@ struct Lookups::Record {
       spent;  // [rank][chunk] reads gone; a rank's row is made at its first use
   std::vector<std::uint32_t> ranks_done;  // [chunk] ranks with no read left
 
+  /// What it may take at most, so that its later use changes nothing: a row for every rank too.
   [[nodiscard]] std::size_t bytes() const {
-    return sizeof(Record) + request_id.size() + hashes.size() * sizeof(ChunkHash);
+    const std::size_t rows = std::size_t{keyspace.world_size} * (sizeof(spent[0]) + hashes.size()) +
+                             hashes.size() * sizeof(ranks_done[0]);
+    return sizeof(Record) + request_id.size() + hashes.size() * sizeof(ChunkHash) + rows;
   }
   [[nodiscard]] std::uint32_t hit() const { return static_cast<std::uint32_t>(hashes.size()); }
   [[nodiscard]] bool same_request(const std::string& id, const Keyspace& ks) const {

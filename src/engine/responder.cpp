@@ -1,5 +1,6 @@
 #include "engine/responder.hpp"
 
+#include "obs/clean_text.hpp"
 #include "obs/counters.hpp"
 #include "obs/metrics.hpp"
 #include "wire/msgpack_writer.hpp"
@@ -98,8 +99,10 @@ void Responder::fail(const Error& error, wire::ByteView event) {
     case FailureReply::kErrorText:
       break;
   }
-  const std::string text =
-      (operation ? std::string(operation->name) + ": " : std::string()) + error.text;
+  // Printable: what a peer has put into it need not be UTF-8, and would not be decoded then.
+  constexpr std::size_t kTextMax = 2048;
+  const std::string text = obs::clean_text(
+      (operation ? std::string(operation->name) + ": " : std::string()) + error.text, kTextMax);
   MsgpackWriter refusal;
   refusal.string(text);
   send(std::array{wire::ByteView{uid_}, refusal.view()});

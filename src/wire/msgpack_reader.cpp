@@ -275,6 +275,7 @@ bool MsgpackReader::skip() noexcept {
       --depth;
     }
     --pending[depth];
+    if (++skipped_ > kMaxSkipped) return fail("more values than may be skipped");
     if (!need(1)) return false;
     const auto tag = std::to_integer<std::uint8_t>(data_[at_]);
     std::size_t count = 0;

@@ -157,9 +157,11 @@ bool read_hint(MsgpackReader& in, std::string_view name, LayoutHints& out) {
   return in.skip();
 }
 
-bool read_indices(MsgpackReader& in, std::vector<std::int64_t>& out) {
+/// At most `max` of them: each takes eight bytes for one that has arrived.
+bool read_indices(MsgpackReader& in, std::vector<std::int64_t>& out, std::size_t max) {
   std::size_t count = 0;
   if (!in.read_array(count)) return false;
+  if (count > max) return in.fail("more elements than there may be");
   out.resize(count);
   return std::all_of(out.begin(), out.end(), [&](std::int64_t& v) { return in.read_int(v); });
 }
@@ -175,7 +177,7 @@ bool read_group(MsgpackReader& in, GroupInfo& out) {
     if (name == "engine_group_id") {
       ok = id_seen = in.read_int(out.engine_group_id);
     } else if (name == "layer_indices") {
-      ok = read_indices(in, out.layer_indices);
+      ok = read_indices(in, out.layer_indices, kTensorsMax);
     } else if (name == "tokens_per_block") {
       ok = in.read_int(out.tokens_per_block);
     } else if (name == "sw_size_tokens") {
@@ -196,6 +198,7 @@ Result<std::vector<Descriptor>> decode_tensors(ByteView frame) {
   MsgpackReader in(frame);
   std::size_t count = 0;
   if (!in.read_array(count)) return malformed("kv_cache", in);
+  if (count > kTensorsMax) return malformed("kv_cache: more tensors than a worker may register");
   std::vector<Descriptor> out;
   for (; count > 0; --count) {
     constexpr std::int8_t kDeviceWrapper = 1;
@@ -259,9 +262,9 @@ Result<std::vector<std::vector<std::int64_t>>> decode_block_ids(ByteView frame) 
   std::vector<std::vector<std::int64_t>> out;
   std::size_t ids = 0;
   for (; lists > 0; --lists) {
-    if (!read_indices(in, out.emplace_back())) return malformed("block_ids", in);
+    if (!read_indices(in, out.emplace_back(), kBlockIdsMax - ids))
+      return malformed("block_ids", in);
     ids += out.back().size();
-    if (ids > kBlockIdsMax) return malformed("block_ids: more ids than a request may carry");
   }
   if (!in.finished()) return malformed("block_ids", in);
   return out;

@@ -93,6 +93,17 @@ TEST_F(DispatcherTest, MessagesWithoutAnOperationAreAnsweredToo) {
   EXPECT_NE(error_text(harness.send(peer, {Pack().integer(1), Pack().raw({0xc1})}).get()), "");
 }
 
+// A client that cannot decode the text never learns that its request has failed.
+TEST_F(DispatcherTest, ErrorTextsArePrintableWhateverThePeerPutIntoThem) {
+  std::string name = "a";
+  for (int i = 0; i < 40; ++i) name += "\xc3\xa9";  // cut in the middle of a character
+  const Frames reply = harness.call(peer, Op::kFreeLookupLocks,
+                                    {Pack().map(1).string(name).raw({0xc1}), Pack().integer(1)});
+  const std::string text = error_text(reply);
+  EXPECT_FALSE(text.empty());
+  EXPECT_TRUE(std::ranges::all_of(text, [](char c) { return c >= ' ' && c <= '~'; })) << text;
+}
+
 // Controls of streams are not requests: nothing may come back.
 TEST_F(DispatcherTest, StrayStreamControlsAreIgnored) {
   const auto cancel = harness.send(

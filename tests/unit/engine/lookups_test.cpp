@@ -206,6 +206,14 @@ TEST_F(LookupsTest, BytesOfOneConnectionAreBounded) {
   EXPECT_EQ(lookups.size(), 1u);
 }
 
+TEST_F(LookupsTest, RowsOfRanksCountAmongTheBytesOfAConnection) {
+  Keyspace wide = keyspace;
+  wide.world_size = wire::kWorldSizeMax;
+  const std::size_t most = Lookups::kRecordBytesPerPeer / wide.world_size / 8;
+  for (std::size_t i = 0; i < most; ++i) lookups.put(1, std::to_string(i), wide, chain, {}, 1, now);
+  EXPECT_LT(lookups.size(), most);
+}
+
 TEST_F(LookupsTest, ALeaseThatWasUsedUpIsHeldNoMoreAndDoesNotLapse) {
   look_up(1, "r", chain);
   const auto read_by_all_ranks = [&](std::uint32_t first, std::uint32_t last) {

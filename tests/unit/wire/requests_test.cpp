@@ -145,6 +145,49 @@ TEST(StoreDecoder, RefusesFlatListsWrongTypesAndFloods) {
   EXPECT_FALSE(decode_store(message(frames)));
 }
 
+/// An array of so many ones, a byte each.
+Bytes ones(std::size_t count) {
+  Bytes out = Pack().array(count);
+  out.resize(out.size() + count, std::byte{1});
+  return out;
+}
+
+TEST(StoreDecoder, RefusesMoreIdsThanAllowedBeforeItTakesMemoryForThem) {
+  auto frames = store_frames();
+  frames[2] = Pack().array(1).raw(ones(kBlockIdsMax + 1));
+  const auto store = decode_store(message(frames));
+  ASSERT_FALSE(store);
+  EXPECT_NE(store.error().text.find("more elements than there may be"), std::string::npos);
+  frames[2] = Pack().array(1).raw(ones(kBlockIdsMax));
+  EXPECT_TRUE(decode_store(message(frames)));
+}
+
+TEST(StoreDecoder, RefusesLongEvents) {
+  auto frames = store_frames();
+  frames[3] = Pack().binary(std::string(4096, 'e'));
+  EXPECT_TRUE(decode_store(message(frames)));
+  frames[3] = Pack().binary(std::string(4097, 'e'));
+  EXPECT_FALSE(decode_store(message(frames)));
+}
+
+TEST(KeyDecoder, PassesOverOnlySoMuchOfWhatItDoesNotKnow) {
+  EXPECT_TRUE(decode_key(key_with("request_configs", ones(1000))));
+  EXPECT_FALSE(decode_key(key_with("request_configs", ones(MsgpackReader::kMaxSkipped))));
+}
+
+TEST(RegisterDecoder, RefusesMoreTensorsThanAllowedWithoutReadingThem) {
+  for (const auto& one : test::load_golden("register")) {
+    auto frames = one.request;
+    if (frames.size() != 9) continue;
+    frames[3] = Pack().array(kTensorsMax + 1).raw(Bytes(kTensorsMax + 1, std::byte{0xc0}));
+    const auto refused = decode_register(test::to_message(frames));
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().text.find("more tensors"), std::string::npos);
+    return;
+  }
+  FAIL() << "no recorded registration";
+}
+
 TEST(WaitDecoder, TimeoutIsBoundedAndMayBeAnInteger) {
   const auto timeout = [](const Bytes& value) {
     return decode_wait(message({Pack().string("r"), value}));

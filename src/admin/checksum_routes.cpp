@@ -38,7 +38,8 @@ Reader cpu_reader(const Context& context) {
     std::promise<bool> done;
     copy::CopyJob job;
     job.direction = copy::Direction::kStore;
-    job.slices.push_back(std::move(runs));
+    job.slices = 1;
+    job.plan = [&runs](std::size_t, std::vector<copy::Run>& out) { out = std::move(runs); };
     job.done = [&done](const Status& status) { done.set_value(status.has_value()); };
     auto result = done.get_future();
     copier.submit(std::move(job));

@@ -19,23 +19,29 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-struct ActiveJob {
-  explicit ActiveJob(CopyJob submitted)
-      : job(std::move(submitted)), cutter(job.slices), next(cutter.next()) {}
+/// The runs of a slice and how far they are taken; kept by those who execute pieces of it.
+struct Slice {
+  std::vector<Run> runs;
+  std::optional<PieceCutter> cutter;
+};
 
+struct ActiveJob {
   CopyJob job;
-  PieceCutter cutter;
-  std::optional<Piece> next;  ///< the piece to be taken; nullopt: all are taken
-  unsigned running = 0;       ///< pieces being executed
+  std::size_t planned = 0;       ///< slices
+  std::shared_ptr<Slice> slice;  ///< the one whose pieces are taken
+  std::optional<Piece> next;     ///< the piece to be taken; nullopt: another slice, if there is one
+  unsigned running = 0;          ///< pieces being executed, and a slice being planned
   bool begun = false;
-  bool failed = false;
+  Status outcome;  ///< the first thing that went wrong
+
+  [[nodiscard]] bool all_taken() const { return !next && planned == job.slices; }
 };
 
 }  // namespace
 
 // A job is in the ring while pieces are left to take. Whoever takes one puts the job back at the
 // end before executing, so several workers may serve one job and none serves only one. A job ends
-// with its last running piece.
+// with its last running piece. Once stopping, what comes out of the ring is dropped.
 struct CpuCopier::Impl {
   explicit Impl(unsigned threads) {
     install_bus_guard();
@@ -53,7 +59,8 @@ struct CpuCopier::Impl {
   }
 
   void submit(CopyJob job) {
-    auto active = std::make_shared<ActiveJob>(std::move(job));
+    auto active = std::make_shared<ActiveJob>();
+    active->job = std::move(job);
     {
       const std::lock_guard lock(mutex);
       ++stats.queued_jobs;
@@ -73,22 +80,51 @@ struct CpuCopier::Impl {
       if (ring.empty()) return;
       const std::shared_ptr<ActiveJob> active = std::move(ring.front());
       ring.pop_front();
-      if (!active->begun && Clock::now() > active->job.start_by) {
-        end(*active, Error{Cause::kTimeout, "the copy could not begin in time"}, lock);
-        continue;
+      if (stopping) {
+        give_up(*active, {Cause::kStopping, "the server is stopping"});
+      } else if (!active->begun && Clock::now() > active->job.start_by) {
+        give_up(*active, {Cause::kTimeout, "the copy could not begin in time"});
+      } else {
+        active->begun = true;
+        if (!active->next && !active->all_taken()) plan_slice(*active, lock);
+        if (active->next) {
+          execute_next(active, lock);
+        } else if (!active->all_taken()) {
+          ring.push_back(active);  // an empty slice
+        }
       }
-      active->begun = true;
-      if (active->next) execute_next(active, lock);
-      if (active->running == 0 && !active->next) finish(*active, lock);
+      if (active->running == 0 && active->all_taken()) end(*active, lock);
     }
+  }
+
+  /// Called with the lock, which is released meanwhile; the job is not in the ring.
+  void plan_slice(ActiveJob& active, std::unique_lock<std::mutex>& lock) {
+    const std::size_t number = active.planned++;
+    ++active.running;
+    lock.unlock();
+    auto slice = std::make_shared<Slice>();
+    bool ok = true;
+    try {
+      active.job.plan(number, slice->runs);
+    } catch (const std::exception&) {
+      ok = false;
+    }
+    lock.lock();
+    --active.running;
+    if (!ok) return give_up(active, {Cause::kNoMemory, "there is no memory to plan the copy"});
+    if (!active.outcome) return;  // given up meanwhile
+    slice->cutter.emplace(slice->runs);
+    active.next = slice->cutter->next();
+    active.slice = std::move(slice);
   }
 
   /// Called with the lock, which is released while bytes move.
   void execute_next(const std::shared_ptr<ActiveJob>& active, std::unique_lock<std::mutex>& lock) {
     const Piece piece = *active->next;
-    active->next = active->cutter.next();
+    const std::shared_ptr<Slice> slice = active->slice;  // has what the piece points to
+    active->next = slice->cutter->next();
     ++active->running;
-    if (active->next) {
+    if (!active->all_taken()) {
       ring.push_back(active);
       wake.notify_one();
     }
@@ -99,13 +135,17 @@ struct CpuCopier::Impl {
     lock.lock();
     --active->running;
     (direction == Direction::kStore ? stats.stored_bytes : stats.retrieved_bytes) += bytes;
-    if (!ok && !active->failed) {
-      active->failed = true;
-      if (active->next) {
-        active->next.reset();
-        ring.erase(std::find(ring.begin(), ring.end(), active));
-      }
+    if (!ok) {
+      std::erase(ring, active);  // unless it is being planned, or all of it is taken
+      give_up(*active, {Cause::kCopyFailed, "a page of the engine's memory could not be accessed"});
     }
+  }
+
+  /// Leaves out the pieces that no worker has taken. The job is not in the ring.
+  static void give_up(ActiveJob& active, Error why) {
+    active.next.reset();
+    active.planned = active.job.slices;
+    if (active.outcome) active.outcome = std::move(why);
   }
 
   std::mutex mutex;  ///< guards everything below but the threads; not held while bytes move or a
@@ -116,21 +156,14 @@ struct CpuCopier::Impl {
   bool stopping = false;
   std::vector<std::thread> workers;
 
-  void finish(ActiveJob& active, std::unique_lock<std::mutex>& lock) {
-    if (active.failed) {
-      end(active, Error{Cause::kCopyFailed, "a page of the engine's memory could not be accessed"},
-          lock);
-    } else {
-      end(active, {}, lock);
-    }
-  }
-
-  void end(ActiveJob& active, Status status, std::unique_lock<std::mutex>& lock) {
+  void end(ActiveJob& active, std::unique_lock<std::mutex>& lock) {
     --stats.queued_jobs;
-    if (!status) ++stats.failed_jobs;
+    if (!active.outcome) ++stats.failed_jobs;
     lock.unlock();
-    if (active.job.done) active.job.done(std::move(status));
-    active.job.done = nullptr;  // what it holds is released now, not when the last worker lets go
+    if (active.job.done) active.job.done(std::move(active.outcome));
+    // What they hold is released now, not when the last worker lets go.
+    active.job.done = nullptr;
+    active.job.plan = nullptr;
     lock.lock();
   }
 };

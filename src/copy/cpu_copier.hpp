@@ -15,20 +15,24 @@ namespace lmcache::copy {
 
 struct CopyJob {
   Direction direction = Direction::kStore;
-  std::vector<std::vector<Run>> slices;
-  /// Not begun by then: fails with kTimeout and touches nothing. A job that has begun is always
-  /// finished.
+  std::size_t slices = 0;
+  /// Appends the runs of a slice. Called for one after the other, on a worker thread and without a
+  /// lock, when its turn has come: all the runs of a large job together would take more memory than
+  /// they move. If it throws the job fails with kNoMemory.
+  std::function<void(std::size_t slice, std::vector<Run>& runs)> plan;
+  /// Not begun by then: fails with kTimeout and touches nothing. A job that has begun is finished,
+  /// unless the copier's end comes first.
   std::chrono::steady_clock::time_point start_by = std::chrono::steady_clock::time_point::max();
   /// Called exactly once, on a worker thread, without a lock held, when no worker touches the job's
-  /// memory any more. kCopyFailed if a page could not be read or written (pieces not begun by then
-  /// are left out). Must not throw.
+  /// memory any more. kCopyFailed if a page could not be read or written, kStopping if the copier's
+  /// end came before the job's (pieces not begun by then are left out). Must not throw.
   std::function<void(Status)> done;
 };
 
 class CpuCopier {
  public:
   explicit CpuCopier(unsigned threads);  ///< 0 counts as 1
-  ~CpuCopier();                          ///< finishes what was submitted
+  ~CpuCopier();                          ///< waits for pieces begun, drops the others
   CpuCopier(const CpuCopier&) = delete;
   CpuCopier& operator=(const CpuCopier&) = delete;
   void submit(CopyJob job);

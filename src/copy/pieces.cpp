@@ -20,12 +20,8 @@ std::uint64_t Piece::bytes() const noexcept {
 }
 
 std::optional<Piece> PieceCutter::next() {
-  while (slice_ < slices_.size() && run_ >= slices_[slice_].size()) {
-    ++slice_;
-    run_ = 0;
-  }
-  if (slice_ >= slices_.size()) return std::nullopt;
-  const std::span<const Run> left = std::span(slices_[slice_]).subspan(run_);
+  if (run_ >= runs_.size()) return std::nullopt;
+  const std::span<const Run> left = runs_.subspan(run_);
   if (done_ > 0 || cost_of(left[0]) > kPieceCost) return cut(left[0]);
   std::size_t count = 0;
   std::uint64_t cost = 0;

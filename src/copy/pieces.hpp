@@ -1,4 +1,4 @@
-// Cuts slices into pieces small enough that whoever waits behind one does not notice.
+// Cuts runs into pieces small enough that whoever waits behind one does not notice.
 #pragma once
 
 #include "copy/plan.hpp"
@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <vector>
 
 namespace lmcache::copy {
 
@@ -25,18 +24,17 @@ struct Piece {
   [[nodiscard]] std::uint64_t bytes() const noexcept;
 };
 
-/// Walks the slices of a job; the slices must stay where they are meanwhile.
+/// Walks the runs of a slice, which must stay where they are meanwhile.
 class PieceCutter {
  public:
-  explicit PieceCutter(std::span<const std::vector<Run>> slices) noexcept : slices_(slices) {}
-  /// The next piece, never across two slices; nullopt at the end.
+  explicit PieceCutter(std::span<const Run> runs) noexcept : runs_(runs) {}
+  /// The next piece; nullopt at the end.
   [[nodiscard]] std::optional<Piece> next();
 
  private:
   [[nodiscard]] Piece cut(const Run& run);
 
-  std::span<const std::vector<Run>> slices_;
-  std::size_t slice_ = 0;
+  std::span<const Run> runs_;
   std::size_t run_ = 0;
   std::uint64_t done_ = 0;  ///< of run_: bytes, or rows (n0) of its shape
 };

@@ -119,19 +119,20 @@ class Transfer : public AnsweredRequest {
     return transfer;
   }
 
-  /// One slice per object, so that a large transfer can be interleaved with others.
-  copy::CopyJob plan(copy::Direction direction, std::span<const ObjectRef> objects,
-                     std::uint64_t skip_tokens) const {
+  /// One slice per object, so that a large transfer can be interleaved with others. The request,
+  /// which the job's `done` holds, and the objects outlive the job.
+  copy::CopyJob cpu_copy(copy::Direction direction, std::span<const ObjectRef> objects,
+                         std::uint64_t skip_tokens) const {
     copy::CopyJob job;
     job.direction = direction;
-    const auto& config = engine_.config();
     job.start_by = start_by(direction);
-    job.slices.resize(objects.size());
-    for (std::size_t i = 0; i < objects.size(); ++i) {
-      copy::plan_object(worker_->geometry, objects[i].group, request_.block_ids,
-                        objects[i].chunk - range_->first, objects[i].data, worker_->bases,
-                        config.null_block_id, skip_tokens, job.slices[i]);
-    }
+    job.slices = objects.size();
+    job.plan = [this, objects, skip_tokens](std::size_t slice, std::vector<copy::Run>& runs) {
+      const ObjectRef& object = objects[slice];
+      copy::plan_object(worker_->geometry, object.group, request_.block_ids,
+                        object.chunk - range_->first, object.data, worker_->bases,
+                        engine_.config().null_block_id, skip_tokens, runs);
+    };
     return job;
   }
 
@@ -160,7 +161,7 @@ class Store final : public Transfer<wire::StoreRequest>,
     if (ticket_.objects().empty()) return end({});
     meter_.store_submitted(*worker_, ticket_.objects());
     if (worker_->memory) return store_from_gpu();
-    auto job = plan(copy::Direction::kStore, ticket_.objects(), 0);
+    auto job = cpu_copy(copy::Direction::kStore, ticket_.objects(), 0);
     job.done = [self = shared_from_this()](const Status& status) { self->copied(status); };
     engine_.copier().submit(std::move(job));
   }
@@ -246,7 +247,7 @@ class Retrieve final : public Transfer<wire::RetrieveRequest>,
 
  private:
   void copy() {
-    auto job = plan(copy::Direction::kRetrieve, pins_.objects(), request_.skip_first_n_tokens);
+    auto job = cpu_copy(copy::Direction::kRetrieve, pins_.objects(), request_.skip_first_n_tokens);
     job.done = [self = shared_from_this()](const Status& status) { self->copied(status); };
     engine_.copier().submit(std::move(job));
   }

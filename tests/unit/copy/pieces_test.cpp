@@ -9,28 +9,26 @@
 namespace lmcache::copy {
 namespace {
 
-using Slices = std::vector<std::vector<Run>>;
+using Runs = std::vector<Run>;
 
-std::vector<Piece> all_pieces(const Slices& slices) {
+std::vector<Piece> all_pieces(const Runs& runs) {
   std::vector<Piece> pieces;
-  PieceCutter cutter(slices);
+  PieceCutter cutter(runs);
   while (auto piece = cutter.next()) pieces.push_back(*piece);
   return pieces;
 }
 
-TEST(Pieces, EmptySlicesGiveNone) {
+TEST(Pieces, NoRunsGiveNone) {
   EXPECT_TRUE(all_pieces({}).empty());
-  EXPECT_TRUE(all_pieces({{}, {}}).empty());
 }
 
-TEST(Pieces, NeverSpanTwoSlices) {
+TEST(Pieces, AFewSmallRunsAreOne) {
   std::vector<std::byte> memory(1000);
   const copy::Run run{memory.data(), memory.data(), nullptr, 10};
-  const Slices slices = {{run, run}, {}, {run}};
-  const auto pieces = all_pieces(slices);
-  ASSERT_EQ(pieces.size(), 2u);
-  EXPECT_EQ(pieces[0].runs.size(), 2u);
-  EXPECT_EQ(pieces[1].runs.size(), 1u);
+  const Runs runs = {run, run, run};
+  const auto pieces = all_pieces(runs);
+  ASSERT_EQ(pieces.size(), 1u);
+  EXPECT_EQ(pieces[0].runs.size(), 3u);
 }
 
 TEST(Pieces, ALongRunIsCutWithoutGaps) {
@@ -38,7 +36,7 @@ TEST(Pieces, ALongRunIsCutWithoutGaps) {
   std::vector<std::byte> anchor(1);
   page = anchor.data();
   const std::uint64_t bytes = 3 * kPieceCost + 12345;
-  const auto pieces = all_pieces({{copy::Run{page, page, nullptr, bytes}}});
+  const auto pieces = all_pieces({copy::Run{page, page, nullptr, bytes}});
   EXPECT_GE(pieces.size(), 4u);
   std::uint64_t sum = 0;
   for (const Piece& piece : pieces) {
@@ -50,9 +48,8 @@ TEST(Pieces, ALongRunIsCutWithoutGaps) {
 
 TEST(Pieces, ManySmallRunsAreSpreadOverPieces) {
   std::vector<std::byte> memory(8);
-  const Slices slices = {
-      std::vector<copy::Run>(200000, copy::Run{memory.data(), memory.data(), nullptr, 4})};
-  const auto pieces = all_pieces(slices);
+  const Runs runs_given(200000, copy::Run{memory.data(), memory.data(), nullptr, 4});
+  const auto pieces = all_pieces(runs_given);
   EXPECT_GE(pieces.size(), 3u);
   std::size_t runs = 0;
   for (const Piece& piece : pieces) runs += piece.runs.size();
@@ -73,8 +70,8 @@ TEST(Pieces, ACutRunMovesTheSameBytesAsAWholeOne) {
   for (std::size_t i = 0; i < page.size(); ++i) page[i] = static_cast<std::byte>(i * 7 + i / 256);
   std::vector<std::byte> object(12 * 200000 + 5);
   install_bus_guard();
-  const Slices slices = {{copy::Run{page.data(), object.data(), &part, 800000}}};
-  const auto pieces = all_pieces(slices);
+  const Runs shaped = {copy::Run{page.data(), object.data(), &part, 800000}};
+  const auto pieces = all_pieces(shaped);
   EXPECT_GE(pieces.size(), 3u);
   std::uint64_t sum = 0;
   for (const Piece& piece : pieces) {

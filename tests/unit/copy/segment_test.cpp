@@ -1,6 +1,7 @@
 // Shared memory: names, sizes, users, and the loss of pages under a copy.
 #include "copy/segment.hpp"
 #include "copy/cpu_copier.hpp"
+#include "support/copy_job.hpp"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -174,7 +175,7 @@ Status copy_all(const Segment& segment, std::vector<std::byte>& object, Directio
   std::promise<Status> result;
   CopyJob job;
   job.direction = direction;
-  job.slices = {{copy::Run{segment.base(), object.data(), nullptr, object.size()}}};
+  test::give_slices(job, {{copy::Run{segment.base(), object.data(), nullptr, object.size()}}});
   job.done = [&](Status status) { result.set_value(std::move(status)); };
   copier.submit(std::move(job));
   return result.get_future().get();

@@ -22,15 +22,15 @@ struct Lookups::Record {
     std::uint32_t rank, first, last;
   };
   std::vector<Use> uses;
-  std::vector<std::vector<std::uint8_t>>
-      spent;  // [rank][chunk] reads gone; a rank's row is made at its first use
+  // Both are made at the first use.
+  std::vector<std::uint8_t> spent;        // [rank][chunk] reads gone
   std::vector<std::uint32_t> ranks_done;  // [chunk] ranks with no read left
 
-  /// What it may take at most, so that its later use changes nothing: a row for every rank too.
+  /// What it may take at most: its later use changes nothing.
   [[nodiscard]] std::size_t bytes() const {
-    const std::size_t rows = std::size_t{keyspace.world_size} * (sizeof(spent[0]) + hashes.size()) +
-                             hashes.size() * sizeof(ranks_done[0]);
-    return sizeof(Record) + request_id.size() + hashes.size() * sizeof(ChunkHash) + rows;
+    constexpr std::size_t kOfAChunk = sizeof(ChunkHash) + sizeof ranks_done[0];
+    return sizeof(Record) + request_id.size() +
+           hashes.size() * (kOfAChunk + keyspace.world_size * sizeof spent[0]);
   }
   [[nodiscard]] std::uint32_t hit() const { return static_cast<std::uint32_t>(hashes.size()); }
   [[nodiscard]] bool same_request(const std::string& id, const Keyspace& ks) const {
@@ -41,8 +41,11 @@ struct Lookups::Record {
     return first < last && last <= hit() && last <= chain.size() &&
            hashes[last - 1] == chain[last - 1];
   }
+  [[nodiscard]] std::size_t cell(std::uint32_t rank, std::uint32_t chunk) const {
+    return rank * hashes.size() + chunk;
+  }
   [[nodiscard]] std::uint32_t spent_at(std::uint32_t rank, std::uint32_t chunk) const {
-    return rank < spent.size() && !spent[rank].empty() ? spent[rank][chunk] : 0;
+    return rank < keyspace.world_size && !spent.empty() ? spent[cell(rank, chunk)] : 0;
   }
   [[nodiscard]] bool may_read(const Reader& reader, std::uint32_t first, std::uint32_t last) const {
     const bool read_before = std::any_of(uses.begin(), uses.end(), [&](const Use& use) {
@@ -68,14 +71,13 @@ struct Lookups::Record {
   // chunks keep prefix-first recency.
   void spend(std::uint32_t rank, std::uint32_t first, std::uint32_t last, std::uint32_t reads) {
     if (rank >= keyspace.world_size) return;
-    if (spent.empty()) spent.resize(keyspace.world_size);
+    if (spent.empty()) spent.resize(keyspace.world_size * hashes.size(), 0);
     if (ranks_done.empty()) ranks_done.resize(hit(), 0);
-    auto& row = spent[rank];
-    if (row.empty()) row.resize(hit(), 0);
     for (std::uint32_t chunk = last; chunk-- > first;) {
-      if (row[chunk] >= readers) continue;
-      row[chunk] = static_cast<std::uint8_t>(std::min<std::uint32_t>(readers, row[chunk] + reads));
-      if (row[chunk] == readers && ++ranks_done[chunk] == keyspace.world_size) release(chunk);
+      std::uint8_t& gone = spent[cell(rank, chunk)];
+      if (gone >= readers) continue;
+      gone = static_cast<std::uint8_t>(std::min<std::uint32_t>(readers, gone + reads));
+      if (gone == readers && ++ranks_done[chunk] == keyspace.world_size) release(chunk);
     }
   }
 };
@@ -252,7 +254,9 @@ std::vector<Lookups::Ended> Lookups::end(net::PeerId owner, const std::string& r
   const auto records = found->second;  // erase() edits the original
   for (const auto record : records) {
     if (record->owner != owner) continue;
-    ended.push_back({record->keyspace, std::move(record->hashes)});
+    Ended& last = ended.emplace_back();
+    last.keyspace = record->keyspace;
+    last.hashes = record->hashes;  // a copy: what the record has is still counted
     erase(record);
   }
   return ended;

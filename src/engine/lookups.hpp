@@ -85,7 +85,8 @@ class Lookups {
   [[nodiscard]] std::size_t leases() const;
 
   static constexpr std::size_t kRecordsPerPeer = 16384;
-  static constexpr std::size_t kRecordBytesPerPeer = std::size_t{64} << 20;  ///< ids and hashes
+  static constexpr std::size_t kRecordBytesPerPeer = std::size_t{64}
+                                                     << 20;  ///< rows of ranks included
 
  private:
   struct Record;

@@ -209,9 +209,25 @@ TEST_F(LookupsTest, BytesOfOneConnectionAreBounded) {
 TEST_F(LookupsTest, RowsOfRanksCountAmongTheBytesOfAConnection) {
   Keyspace wide = keyspace;
   wide.world_size = wire::kWorldSizeMax;
-  const std::size_t most = Lookups::kRecordBytesPerPeer / wide.world_size / 8;
-  for (std::size_t i = 0; i < most; ++i) lookups.put(1, std::to_string(i), wide, chain, {}, 1, now);
-  EXPECT_LT(lookups.size(), most);
+  const std::size_t most = Lookups::kRecordBytesPerPeer / wide.world_size / chain.size();
+  for (std::size_t i = 0; i < 2 * most; ++i)
+    lookups.put(1, std::to_string(i), wide, chain, {}, 1, now);
+  EXPECT_LE(lookups.size(), most);
+  EXPECT_GT(lookups.size(), most / 2);
+}
+
+// What has ended must not count for ever, or a connection would keep one lookup at last.
+TEST_F(LookupsTest, EndedLookupsLeaveRoomForOthers) {
+  const std::vector<ChunkHash> longest(65536);
+  const std::size_t rounds =
+      2 * Lookups::kRecordBytesPerPeer / (longest.size() * sizeof longest[0]);
+  for (std::size_t i = 0; i < rounds; ++i) {
+    lookups.put(1, "r", keyspace, longest, {}, 1, now);
+    EXPECT_EQ(lookups.end(1, "r").size(), 1u);
+  }
+  look_up(1, "a", chain);
+  look_up(1, "b", chain);
+  EXPECT_EQ(lookups.size(), 2u);
 }
 
 TEST_F(LookupsTest, ALeaseThatWasUsedUpIsHeldNoMoreAndDoesNotLapse) {

@@ -142,6 +142,7 @@ Bytes& ZmtpWriter::room_for(std::size_t size) {
   if (!open_ || segments_.back().size() + size > kPackedBytes) {
     Bytes segment;
     segment.reserve(std::max(size, kLeastSegmentBytes));
+    if (bytes_ == 0) clear();  // nothing is sent of a segment that was kept empty
     segments_.push_back(std::move(segment));
     open_ = size <= kPackedBytes;
   } else if (Bytes& tail = segments_.back(); tail.size() + size > tail.capacity()) {

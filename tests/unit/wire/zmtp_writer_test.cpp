@@ -125,6 +125,18 @@ TEST(ZmtpWriter, KeepsNoMemoryOfALargeMessage) {
   EXPECT_LE(writer.allocated_bytes(), 32u << 10);
 }
 
+TEST(ZmtpWriter, GivesNoEmptyBuffers) {
+  ZmtpWriter writer;
+  for (const std::size_t size : {10u, 100'000u, 10u, 100'000u}) {
+    write(writer, {std::string(size, 'x')});
+    std::array<ByteView, 4> buffers;
+    const std::size_t count = writer.gather(buffers);
+    ASSERT_GE(count, 1u);
+    for (std::size_t i = 0; i < count; ++i) EXPECT_FALSE(buffers[i].empty()) << size;
+    take(writer);
+  }
+}
+
 TEST(ZmtpWriter, ClearForgetsEverything) {
   ZmtpWriter writer;
   write(writer, {"gone", std::string(10000, 'g')});

@@ -63,13 +63,17 @@ void Connection::start() {
 }
 
 void Connection::close() {
-  waiting_ = false;
+  state_ = State::kWorking;  // its place stays: who closes them all is going through the list
   stream_.close();
 }
 
-void Connection::read() {
-  waiting_ = true;
+void Connection::enter(State state) {
+  state_ = state;
   hall_->all.splice(hall_->all.end(), hall_->all, place_);
+}
+
+void Connection::read() {
+  enter(State::kWaiting);
   parser_.emplace();
   parser_->header_limit(hall_->options.max_header_bytes);
   parser_->body_limit(hall_->options.max_body_bytes);
@@ -81,7 +85,7 @@ void Connection::read() {
 }
 
 void Connection::received(const boost::system::error_code& error) {
-  waiting_ = false;
+  state_ = State::kWorking;
   if (hall_->stopping) return;
   if (error) {
     keep_alive_ = false;
@@ -123,6 +127,7 @@ void Connection::run(const Route& route, Request request) {
 }
 
 void Connection::send(Response response) {
+  enter(State::kDelivering);
   response_ = HttpResponse{static_cast<http::status>(response.status), version_};
   response_.set(http::field::content_type, response.type);
   response_.set(http::field::cache_control, "no-store");

@@ -28,25 +28,31 @@ struct Hall {
   const Router router;
   boost::asio::io_context context{1};  ///< the HTTP thread's
   boost::asio::io_context slow{1};     ///< the slow lane's
-  std::list<Connection*> all;          ///< open connections; first those that have waited longest
+  std::list<Connection*> all;  ///< open ones; first those that have been in their state longest
   bool stopping = false;
 };
 
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
+  enum class State : std::uint8_t {
+    kWaiting,    ///< for a request or for its rest: nobody would miss an answer
+    kWorking,    ///< its request is being answered, or it is closed
+    kDelivering  ///< its answer leaves as fast as the client takes it
+  };
+
   Connection(std::shared_ptr<Hall> hall, net::Socket socket);
   ~Connection();
 
   void start();
   /// Closes the socket; what is under way ends with an error.
   void close();
-  /// Waits for a request or for its rest: nobody would miss an answer.
-  [[nodiscard]] bool waiting() const noexcept { return waiting_; }
+  [[nodiscard]] State state() const noexcept { return state_; }
 
  private:
   using HttpRequest = boost::beast::http::request<boost::beast::http::string_body>;
   using HttpResponse = boost::beast::http::response<boost::beast::http::string_body>;
 
+  void enter(State state);
   void read();
   void received(const boost::system::error_code& error);
   void handle(const HttpRequest& request);
@@ -63,7 +69,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::list<Connection*>::iterator place_;
   unsigned version_ = 11;
   bool keep_alive_ = true;
-  bool waiting_ = true;
+  State state_ = State::kWaiting;
 };
 
 }  // namespace lmcache::admin

@@ -63,12 +63,17 @@ class Door : public std::enable_shared_from_this<Door> {
     });
   }
 
-  /// A probe must get in however many clients sit there and say nothing: the one that has waited
-  /// longest makes room. False if all are being answered.
+  /// A probe must get in however many clients sit there and say nothing, or ask and do not read:
+  /// the one that has waited longest makes room, or else the one whose answer has been leaving
+  /// longest. False if all are being answered.
   bool make_room() {
     if (hall_->all.size() < hall_->options.max_connections) return true;
-    const auto found = std::ranges::find_if(
-        hall_->all, [](const Connection* connection) { return connection->waiting(); });
+    return close_oldest(Connection::State::kWaiting) ||
+           close_oldest(Connection::State::kDelivering);
+  }
+
+  bool close_oldest(Connection::State state) {
+    const auto found = std::ranges::find(hall_->all, state, &Connection::state);
     if (found == hall_->all.end()) return false;
     (*found)->close();
     return true;

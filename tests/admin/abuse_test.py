@@ -4,6 +4,7 @@ endpoint goes on answering."""
 import re
 import resource
 import socket
+import time
 import unittest
 import urllib.parse
 
@@ -108,6 +109,30 @@ class Abuse(AdminCase):
         self.addCleanup(client.close)
         answer = client.ask("POST", "/cache/clear", Origin="http://evil.example")
         self.assertEqual(answer.status, 403)
+
+
+class NonReaders(AdminCase):
+    flags = ("--http-max-connections", "32", "--http-timeout-seconds", "60")
+
+    def non_reader(self):
+        """Asks for far more than the buffers on the way hold, and reads nothing."""
+        address = urllib.parse.urlsplit(self.server.http)
+        connection = socket.socket()
+        self.addCleanup(connection.close)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect((address.hostname, address.port))
+        try:
+            connection.sendall(b"GET /ui HTTP/1.1\r\nHost: x\r\n\r\n" * 500)
+        except ConnectionError:
+            pass
+
+    def test_a_full_house_of_clients_that_do_not_read(self):
+        for _ in range(3):
+            for _ in range(40):
+                self.non_reader()
+            for _ in range(10):  # while their buffers fill up, and after
+                self.assertEqual(self.http().get("/healthcheck").json, {"status": "healthy"})
+                time.sleep(0.1)
 
 
 if __name__ == "__main__":

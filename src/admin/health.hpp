@@ -1,7 +1,9 @@
 // Whether the server is well, and why not.
 #pragma once
 
+#include "admin/context.hpp"
 #include "gpu/pinned_pool.hpp"
+#include "gpu/transfer.hpp"
 #include "obs/pulse.hpp"
 
 #include <optional>
@@ -12,6 +14,13 @@ namespace lmcache::admin {
 
 /// Why a server with these loops is unwell: those that have been silent beyond the limit.
 [[nodiscard]] std::optional<std::string> illness(const std::vector<obs::Vital>& vitals);
+
+/// The same of a server with these GPUs in use too: CUDA gives one up for good.
+[[nodiscard]] std::optional<std::string> illness(const std::vector<obs::Vital>& vitals,
+                                                 const std::vector<gpu::DeviceStatus>& gpus);
+
+/// Of this server, now: what every endpoint that tells its health goes by, so that they agree.
+[[nodiscard]] std::optional<std::string> illness(const Context& context);
 
 /// Why L1 is not ready to be copied to and from, where `ratio` of it must be.
 [[nodiscard]] std::optional<std::string> unreadiness(const gpu::PinnedPoolStatus& pool,

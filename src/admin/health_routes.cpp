@@ -13,16 +13,8 @@ Response unhealthy(const std::string& reason) {
   return json({{"status", "unhealthy"}, {"reason", reason}}, 503);
 }
 
-/// The first GPU in use that CUDA has given up.
-std::optional<std::string> lost_gpu(const Context& context) {
-  for (const gpu::DeviceStatus& device : context.engine.listings()->gpus)
-    if (!device.error.empty()) return "GPU " + device.uuid + " is lost: " + device.error;
-  return std::nullopt;
-}
-
 Response healthcheck(const Context& context) {
-  if (const auto reason = illness(obs::vitals())) return unhealthy(*reason);
-  if (const auto reason = lost_gpu(context)) return unhealthy(*reason);
+  if (const auto reason = illness(context)) return unhealthy(*reason);
   return json({{"status", "healthy"}});
 }
 
@@ -33,7 +25,7 @@ Response ready(const Context& context) {
   const Phase phase = context.phase;
   if (phase == Phase::kStarting) return not_ready("starting");
   if (phase == Phase::kStopping) return not_ready("stopping");
-  if (const auto reason = illness(obs::vitals())) return unhealthy(*reason);
+  if (const auto reason = illness(context)) return unhealthy(*reason);
   if (const auto reason =
           unreadiness(context.engine.pinned_pool().status(), context.config.ready_pinned_ratio))
     return not_ready(*reason);
@@ -53,6 +45,19 @@ std::optional<std::string> illness(const std::vector<obs::Vital>& vitals) {
   if (names.empty()) return std::nullopt;
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(longest).count();
   return "not come round for " + std::to_string(seconds) + " s: " + names;
+}
+
+std::optional<std::string> illness(const std::vector<obs::Vital>& vitals,
+                                   const std::vector<gpu::DeviceStatus>& gpus) {
+  if (auto reason = illness(vitals)) return reason;
+  const auto lost = std::ranges::find_if(
+      gpus, [](const gpu::DeviceStatus& device) { return !device.error.empty(); });
+  if (lost == gpus.end()) return std::nullopt;
+  return "GPU " + lost->uuid + " is lost: " + lost->error;
+}
+
+std::optional<std::string> illness(const Context& context) {
+  return illness(obs::vitals(), context.engine.listings()->gpus);
 }
 
 std::optional<std::string> unreadiness(const gpu::PinnedPoolStatus& pool, double ratio) {

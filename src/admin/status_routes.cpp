@@ -128,7 +128,7 @@ Response status(const Context& context) {
   const ServerConfig& config = context.config;
   const auto workers = context.engine.instances().all();
   Json storage = storage_report(config, context.engine.cache());
-  const bool well = !illness(obs::vitals()) && storage["is_healthy"].get<bool>();
+  const bool well = !illness(context) && storage["is_healthy"].get<bool>();
   Json ids = Json::array();
   for (const engine::InstancePtr& worker : workers) ids.push_back(worker->id);
   return json({{"is_healthy", well},

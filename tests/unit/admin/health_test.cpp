@@ -8,15 +8,25 @@ namespace {
 using namespace std::chrono_literals;
 
 TEST(Health, SilenceWithinTheLimitIsWell) {
-  EXPECT_FALSE(illness({}));
-  EXPECT_FALSE(illness({{"a", 0s}, {"b", obs::Pulse::kLimit}}));
+  EXPECT_FALSE(illness(std::vector<obs::Vital>{}));
+  EXPECT_FALSE(illness(std::vector<obs::Vital>{{"a", 0s}, {"b", obs::Pulse::kLimit}}));
 }
 
 TEST(Health, LoopsThatHaveBeenSilentForTooLongAreNamed) {
-  const auto reason =
-      illness({{"copy thread 0", 11s}, {"I/O thread 0", 0s}, {"housekeeping", 40s}});
+  const auto reason = illness(
+      std::vector<obs::Vital>{{"copy thread 0", 11s}, {"I/O thread 0", 0s}, {"housekeeping", 40s}});
   ASSERT_TRUE(reason);
   EXPECT_EQ(*reason, "not come round for 40 s: copy thread 0, housekeeping");
+}
+
+TEST(Health, AGpuThatIsLostIsNamedIfAllLoopsAreWell) {
+  gpu::DeviceStatus well, lost;
+  well.uuid = "GPU-1";
+  lost.uuid = "GPU-2";
+  lost.error = "cudaErrorECCUncorrectable";
+  EXPECT_FALSE(illness({}, {well}));
+  EXPECT_EQ(illness({}, {well, lost}), "GPU GPU-2 is lost: cudaErrorECCUncorrectable");
+  EXPECT_EQ(illness({{"copy thread 0", 11s}}, {lost}), "not come round for 11 s: copy thread 0");
 }
 
 TEST(Readiness, AsMuchOfL1AsIsAskedForMustBePinned) {

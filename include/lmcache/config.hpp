@@ -36,6 +36,7 @@ struct ServerConfig {
   // Requests
   std::uint32_t chunk_size = 256;
   std::int64_t null_block_id = 0;
+  unsigned max_workers = 1;      ///< what the next two were left to follow
   unsigned max_gpu_workers = 1;  ///< copy threads
   unsigned max_cpu_workers = 1;  ///< request threads
   bool separate_object_groups = true;

@@ -239,8 +239,8 @@ ServerConfig parse_server_flags(const std::vector<std::string>& args,
   }
   parse_with_cli11(app, args);
 
-  draft.config.max_gpu_workers = draft.max_gpu_workers.value_or(draft.max_workers);
-  draft.config.max_cpu_workers = draft.max_cpu_workers.value_or(draft.max_workers);
+  draft.config.max_gpu_workers = draft.max_gpu_workers.value_or(draft.config.max_workers);
+  draft.config.max_cpu_workers = draft.max_cpu_workers.value_or(draft.config.max_workers);
   check_together(draft.config);
   return draft.config;
 }

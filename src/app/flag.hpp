@@ -15,8 +15,7 @@ namespace lmcache::app {
 /// What the command line said before defaults that follow other flags are filled in.
 struct Draft {
   ServerConfig config;
-  std::optional<unsigned> max_gpu_workers, max_cpu_workers;  ///< absent: follow max_workers
-  unsigned max_workers = 1;
+  std::optional<unsigned> max_gpu_workers, max_cpu_workers;  ///< absent: follow config.max_workers
 };
 
 /// Outcome of giving a flag a value: accepted, or not in the allowed range, or refused for a reason

@@ -30,14 +30,6 @@ Rule workers(std::optional<unsigned> Draft::*member) {
           }};
 }
 
-Rule base_workers() {
-  return {"whole number 1..1024", "1", [](Draft& draft, const std::string& text) {
-            const auto number = parse_integer<unsigned>(text, 1, 1024);
-            draft.max_workers = number.value_or(1);
-            return number ? std::optional<Refusal>() : Refusal{};
-          }};
-}
-
 Rule alignment() {
   Rule rule = whole_number(&C::l1_align_bytes, std::uint64_t{512}, std::uint64_t{2} << 20);
   rule.allowed = "power of two, 512..2097152";
@@ -167,7 +159,8 @@ FlagGroup request_flags() {
               toggle_flag("--separate-object-groups", "--no-separate-object-groups",
                           toggle(&C::separate_object_groups, true),
                           "one object group per attention window; off: a single one"),
-              flag("--max-workers", "N", base_workers(), "threads of each of the two pools below"),
+              flag("--max-workers", "N", whole_number(&C::max_workers, 1u, 1024u),
+                   "threads of each of the two pools below"),
               flag("--max-gpu-workers", "N", workers(&Draft::max_gpu_workers), "copy threads"),
               flag("--max-cpu-workers", "N", workers(&Draft::max_cpu_workers), "request threads"),
               flag("--worker-reap-timeout-seconds", "S",

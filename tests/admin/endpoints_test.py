@@ -32,6 +32,13 @@ class Endpoints(AdminCase):
         self.assertEqual(config["storage_manager"]["l1_manager_config"]["memory_config"]["size_in_bytes"], 1 << 28)
         self.assertEqual(config["storage_manager"]["eviction_config"]["eviction_policy"], "LFU")
         self.assertEqual(config["http"]["http_host"], "127.0.0.1")
+        self.assertTrue(config["mp"].items() >= {"max_workers": 1, "max_gpu_workers": 1, "isolated_ipc": False, "gpu_staging_mb": 128,
+                                                 "gpu_copy_blocks": 16}.items())
+        memory = config["storage_manager"]["l1_manager_config"]["memory_config"]
+        self.assertEqual((memory["use_lazy"], memory["init_size_in_bytes"], memory["use_hugepages"]), (True, 1 << 28, False))
+        self.assertEqual(config["storage_manager"]["window_checkpoint_chunks"], 1)
+        self.assertEqual((config["observability"]["metrics_enabled"], config["observability"]["log_file"]), (True, ""))
+        self.assertTrue(config["http"]["http_tcp"])
         self.assertEqual(self.http().get("/config/adapters").json, {"adapters": []})
 
     def test_clear_takes_a_tier_and_force(self):
@@ -231,6 +238,20 @@ class Checksums(AdminCase):
         self.assertEqual(answer.status, 503)
         self.assertEqual(self.http().get("/healthcheck").status, 200)
         os.truncate("/dev/shm/" + engine.segment.name.lstrip("/"), engine.segment.size)
+
+
+class Configured(AdminCase):
+    flags = ("--max-workers", "3", "--max-cpu-workers", "2", "--no-l1-use-lazy", "--eviction-policy", "IsolatedLRU",
+             "--tenant-quotas", "secret-salt:0:0.125", "--disable-metrics")
+
+    def test_what_was_asked_for_is_told_but_no_salt(self):
+        answer = self.http().get("/config")
+        mp, storage = answer.json["mp"], answer.json["storage_manager"]
+        self.assertEqual([mp[f"max_{of}workers"] for of in ("", "gpu_", "cpu_")], [3, 3, 2])
+        self.assertFalse(storage["l1_manager_config"]["memory_config"]["use_lazy"])
+        self.assertFalse(answer.json["observability"]["metrics_enabled"])
+        self.assertEqual(storage["tenant_quotas"], 1)
+        self.assertNotIn("secret-salt", answer.text)
 
 
 class Token(TokenCase):

@@ -37,7 +37,7 @@ TEST_F(ConfigFileTest, SetsWhatTheFlagsOfTheSameNamesSet) {
   expected.null_block_id = -3;
   expected.separate_object_groups = false;
   expected.extra_logging = true;
-  expected.max_gpu_workers = expected.max_cpu_workers = 2;
+  expected.max_workers = expected.max_gpu_workers = expected.max_cpu_workers = 2;
   EXPECT_EQ(config, expected);
 }
 

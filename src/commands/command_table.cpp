@@ -100,6 +100,7 @@ void declare(CLI::App& app, Given& given, Action& action) {
   CLI::App* check = leaf(&app, "doctor", "What is wrong on this machine, and the cure",
                          [&](const Target& target) {
                            given.plan.own_version = kVersion;
+                           given.plan.own_cuda = LMCACHE_CUDA_MAJOR;
                            return doctor(target, given.plan);
                          });
   check->add_option("--l1-size-gb", given.plan.l1_gib, "size L1 is to have")

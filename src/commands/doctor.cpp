@@ -1,5 +1,7 @@
 #include "commands/doctor.hpp"
 
+#include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <utility>
 
@@ -7,6 +9,9 @@ namespace lmcache::commands {
 namespace {
 
 using std::to_string;
+
+// CUDA 13 and the driver it needs at least.
+constexpr unsigned kDriverCuda = 13, kDriverMajor = 580;
 
 std::string mib(std::uint64_t bytes) {
   return to_string(bytes >> 20) + " MiB";
@@ -81,12 +86,24 @@ Check ipc_namespace(const Machine& m) {
           "engines must share it: run both with --ipc=host, or both in one pod with hostIPC: true"};
 }
 
-Check gpus(const Machine& m) {
+/// Whether the driver is too old for the CUDA this program was built with.
+bool too_old(const std::string& driver, const Plan& plan) {
+  if (plan.own_cuda < kDriverCuda) return false;
+  unsigned major = kDriverMajor;  // one whose version cannot be read may do
+  std::from_chars(driver.data(), driver.data() + driver.size(), major);
+  return major < kDriverMajor;
+}
+
+Check gpus(const Machine& m, const Plan& plan) {
   if (!m.gpu_driver) return {"gpus", Verdict::kOk, "no NVIDIA driver; engines on CPU only"};
   Check check{"gpus", Verdict::kOk, to_string(m.gpus.size()) + " GPUs, driver " + *m.gpu_driver};
   if (m.gpus.empty()) {
     check.verdict = Verdict::kFail;
     check.cure = "the driver is loaded and sees no GPU: see `dmesg | grep -i nvrm`";
+  } else if (too_old(*m.gpu_driver, plan)) {
+    check.verdict = Verdict::kFail;
+    check.cure = "this program was built with CUDA " + to_string(plan.own_cuda) +
+                 ": install driver " + to_string(kDriverMajor) + " or later";
   } else if (!m.unusable_devices.empty()) {
     check.verdict = Verdict::kFail;
     check.found += ", no access to " + m.unusable_devices.front();
@@ -109,10 +126,14 @@ Check numa(const Machine& m) {
 }
 
 Check port(const char* name, const char* flag, std::uint16_t number, std::optional<bool> is_free,
-           bool server_answers) {
+           const Machine& m) {
   const std::string text = to_string(number);
   if (is_free.value_or(true)) return {name, Verdict::kOk, text + " is free"};
-  if (server_answers) return {name, Verdict::kOk, text + " is in use, a server answers"};
+  if (std::ranges::count(m.server_ports, number) > 0)
+    return {name, Verdict::kOk, text + " is in use, a server answers"};
+  if (m.server_wants_token)
+    return {name, Verdict::kWarn, text + " is in use, maybe by the running server",
+            "give --token-file: the server then says which ports are its own"};
   std::string cure = "see who has it with `ss -ltnp 'sport = :" + text + "'`, stop it or choose ";
   return {name, Verdict::kFail, text + " is in use", cure + "another " + flag};
 }
@@ -124,6 +145,10 @@ Check running_server(const Machine& m, const Plan& plan) {
     check.verdict = Verdict::kFail;
     check.found += ", unwell: " + *m.server_illness;
     check.cure = "systemctl restart lmcache; its log says more";
+  } else if (m.server_wants_token) {
+    check.verdict = Verdict::kWarn;
+    check.found = "there is one, which asks for a token";
+    check.cure = "give --token-file with the server's token, to have it looked at";
   } else if (*m.server_version != plan.own_version) {
     check.verdict = Verdict::kWarn;
     check.cure = "this program is " + plan.own_version + ": restart the server to run it";
@@ -146,17 +171,16 @@ std::string_view to_string(Verdict verdict) noexcept {
 }
 
 std::vector<Check> examine(const Machine& machine, const Plan& plan) {
-  const bool answers = machine.server_version.has_value();
   return {memory(machine, plan),
           memlock(machine, plan),
           open_files(machine),
           hugepages(machine),
           shared_memory(machine),
           ipc_namespace(machine),
-          gpus(machine),
+          gpus(machine, plan),
           numa(machine),
-          port("request_port", "--port", plan.request_port, machine.request_port_free, answers),
-          port("http_port", "--http-port", plan.http_port, machine.http_port_free, answers),
+          port("request_port", "--port", plan.request_port, machine.request_port_free, machine),
+          port("http_port", "--http-port", plan.http_port, machine.http_port_free, machine),
           running_server(machine, plan)};
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,6 +26,8 @@ struct Machine {
   std::optional<bool> request_port_free, http_port_free;
   std::optional<std::string> server_version;  ///< of the server that answers at --url
   std::optional<std::string> server_illness;  ///< what it says is wrong with itself
+  bool server_wants_token = false;            ///< and says no more for want of it
+  std::vector<std::uint16_t> server_ports;    ///< those known to be its own
 };
 
 /// What the server is to be on this machine.
@@ -32,6 +35,7 @@ struct Plan {
   double l1_gib = 1;
   std::uint16_t request_port = 5555, http_port = 8080;
   std::string own_version;
+  unsigned own_cuda = 0;  ///< major version of the CUDA this program was built with; 0: none
 };
 
 /// kWarn: works, but not as well as it could, or only for some uses. kFail: will not work.
@@ -46,6 +50,12 @@ struct Check {
 };
 
 [[nodiscard]] std::vector<Check> examine(const Machine& machine, const Plan& plan);
+
+/// Of the driver's device files in `dev` those that are missing or closed to us. Of the GPUs only
+/// those that have a file count, as a container may have been given a few; with `gpus` at least
+/// one.
+[[nodiscard]] std::vector<std::string> unusable_devices(const std::filesystem::path& dev,
+                                                        bool gpus);
 
 /// This machine, as seen from this process; `plan` names the ports to try.
 [[nodiscard]] Machine look_around(const Plan& plan);

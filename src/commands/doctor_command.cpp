@@ -8,17 +8,38 @@ namespace {
 
 using boost::beast::http::verb;
 
+std::optional<HttpReply> answer_of(const Target& target, const char* path, std::string token) {
+  auto reply = ask(target.endpoint, {verb::get, path, "", std::move(token), target.timeout});
+  if (!reply) return std::nullopt;
+  return std::move(*reply);
+}
+
+/// The port it was reached at, and those it names; 0 is one it does not have.
+std::vector<std::uint16_t> ports_of(const Target& target) {
+  std::vector<std::uint16_t> ports;
+  if (target.endpoint.path.empty())
+    ports.push_back(static_cast<std::uint16_t>(std::stoul(target.endpoint.port)));
+  const auto config = target.json(verb::get, "/config");
+  if (!config || !config->is_object()) return ports;
+  for (const char* name : {"/mp/port", "/http/http_port"}) {
+    const Json port = config->value(Json::json_pointer(name), Json());
+    if (port.is_number_unsigned()) ports.push_back(port.get<std::uint16_t>());
+  }
+  return ports;
+}
+
 void ask_server(const Target& target, Machine& machine) {
   // A server that asks for a token tells its health without one, and nothing else.
-  const auto health = ask(target.endpoint, {verb::get, "/healthcheck", "", "", target.timeout});
-  if (!health) return;
+  const auto health = answer_of(target, "/healthcheck", "");
+  const Json body = health ? Json::parse(health->body, nullptr, false) : Json();
+  if (!body.is_object() || !body.contains("status")) return;  // nobody, or somebody else
   machine.server_version = "unknown";
-  if (health->status == 503) {
-    const Json body = Json::parse(health->body, nullptr, false);
-    machine.server_illness = body.is_object() ? body.value("reason", "") : "";
-  }
-  const auto version = target.json(verb::get, "/version");
-  if (version && version->is_string()) machine.server_version = version->get<std::string>();
+  if (health->status == 503) machine.server_illness = body.value("reason", "");
+  const auto version = answer_of(target, "/version", target.token);
+  machine.server_wants_token = version && version->status == 401;
+  const Json said = version ? Json::parse(version->body, nullptr, false) : Json();
+  if (said.is_string()) machine.server_version = said.get<std::string>();
+  machine.server_ports = ports_of(target);
 }
 
 /// "warn  memlock         8 MiB", and the cure below it.

@@ -8,8 +8,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -82,14 +82,6 @@ std::optional<std::string> driver_version() {
   return "of unknown version";
 }
 
-std::vector<std::string> unusable_devices(std::size_t gpus) {
-  std::vector<std::string> paths{"/dev/nvidiactl", "/dev/nvidia-uvm"};
-  if (gpus > 0 && entries("/dev", "nvidia0").empty()) paths.emplace_back("/dev/nvidia0");
-  std::erase_if(paths,
-                [](const std::string& path) { return ::access(path.c_str(), R_OK | W_OK) == 0; });
-  return paths;
-}
-
 /// Whether a listener could bind it on the loopback address now.
 std::optional<bool> is_free(std::uint16_t port) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -109,6 +101,21 @@ std::optional<bool> is_free(std::uint16_t port) {
 
 }  // namespace
 
+std::vector<std::string> unusable_devices(const fs::path& dev, bool gpus) {
+  std::vector<std::string> names = entries(dev, "nvidia");
+  std::erase_if(names, [](const std::string& name) {
+    return name.size() == 6 || name.find_first_not_of("0123456789", 6) != std::string::npos;
+  });
+  std::ranges::sort(names);
+  if (gpus && names.empty()) names.emplace_back("nvidia0");
+  names.insert(names.begin(), {"nvidiactl", "nvidia-uvm"});
+  std::vector<std::string> paths;
+  for (const std::string& name : names)
+    if (const fs::path path = dev / name; ::access(path.c_str(), R_OK | W_OK) != 0)
+      paths.push_back(path);
+  return paths;
+}
+
 Machine look_around(const Plan& plan) {
   Machine machine;
   machine.memory_available_bytes = available_memory();
@@ -127,7 +134,7 @@ Machine look_around(const Plan& plan) {
   machine.gpu_driver = driver_version();
   if (machine.gpu_driver) {
     machine.gpus = entries("/proc/driver/nvidia/gpus", "");
-    machine.unusable_devices = unusable_devices(machine.gpus.size());
+    machine.unusable_devices = unusable_devices("/dev", !machine.gpus.empty());
   }
   const auto nodes = entries("/sys/devices/system/node", "node");
   machine.numa_nodes = static_cast<std::uint32_t>(std::max<std::size_t>(1, nodes.size()));

@@ -225,6 +225,8 @@ class Commands(AdminCase):
         taken = socket.create_server(("127.0.0.1", 0))
         self.addCleanup(taken.close)
         port = taken.getsockname()[1]
+        foreign = self.fails(1, "doctor", "--url", self.server.http, "--port", str(port), "--l1-size-gb", "0.01")
+        self.assertRegex(foreign.stdout, rf"(?m)^FAIL  request_port +{port} is in use$")
         done = self.fails(1, "doctor", "--url", "http://127.0.0.1:1", "--port", str(port), "--l1-size-gb", "65536")
         self.assertRegex(done.stdout, rf"(?m)^FAIL  request_port +{port} is in use\n +see who has it with .* another --port$")
         self.assertRegex(done.stdout, r"(?m)^FAIL  memory ")
@@ -300,6 +302,14 @@ class Locked(TokenCase):
         self.assertEqual(refused.returncode, 1)
         self.assertIn("a bearer token is required", refused.stderr)
         self.assertEqual(lmcache("describe", "kvcache", *url, "--token-file", self.token_file).returncode, 0)
+
+    def test_doctor_asks_for_the_token(self):
+        doctor = ("doctor", "--url", "unix:" + self.http_socket, "--port", str(self.server.port), "--l1-size-gb", "0.01")
+        without = lmcache(*doctor).stdout
+        self.assertRegex(without, r"(?m)^warn  running_server .*token\n +give --token-file")
+        self.assertRegex(without, r"(?m)^warn  request_port .*\n +give --token-file")
+        self.assertNotIn("restart the server", without)
+        self.assertRegex(lmcache(*doctor, "--token-file", self.token_file).stdout, r"(?m)^ok    request_port +\d+ is in use, a server answers$")
 
 
 if __name__ == "__main__":

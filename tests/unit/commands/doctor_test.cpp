@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 
 namespace lmcache::commands {
 namespace {
@@ -108,11 +110,45 @@ TEST(Doctor, GpusThatCannotBeUsedFail) {
   EXPECT_EQ(after("gpus", [&](Machine& m) { m.gpu_driver = "550.54"; }).verdict, Verdict::kFail);
 }
 
+TEST(Doctor, ADriverThatIsTooOldForTheBuildFails) {
+  Machine machine = healthy();
+  machine.gpus = {"0000:01:00.0"};
+  const auto verdict = [&](const char* driver, unsigned cuda) {
+    machine.gpu_driver = driver;
+    Plan made = plan();
+    made.own_cuda = cuda;
+    const auto checks = examine(machine, made);
+    const Check check = *std::ranges::find(checks, "gpus", &Check::name);
+    if (check.verdict == Verdict::kFail) {
+      EXPECT_THAT(check.cure, HasSubstr("driver 580 or later"));
+    }
+    return check.verdict;
+  };
+  EXPECT_EQ(verdict("570.124.06", 13), Verdict::kFail);
+  EXPECT_EQ(verdict("580.65", 13), Verdict::kOk);
+  EXPECT_EQ(verdict("of unknown version", 13), Verdict::kOk);
+  EXPECT_EQ(verdict("570.124.06", 0), Verdict::kOk);
+}
+
+TEST(Doctor, LooksAtTheDeviceFilesThereAre) {
+  const std::filesystem::path dev = std::filesystem::path(testing::TempDir()) / "doctor_dev";
+  std::filesystem::remove_all(dev);
+  std::filesystem::create_directories(dev / "nvidia-caps");
+  for (const char* name : {"nvidiactl", "nvidia-uvm"}) std::ofstream(dev / name) << ' ';
+  EXPECT_THAT(unusable_devices(dev, false), IsEmpty());
+  EXPECT_THAT(unusable_devices(dev, true), testing::ElementsAre(dev / "nvidia0"));
+  std::ofstream(dev / "nvidia3") << ' ';
+  EXPECT_THAT(unusable_devices(dev, true), IsEmpty());
+  std::filesystem::create_symlink("/nonexistent/x", dev / "nvidia12");  // closed, even to root
+  EXPECT_THAT(unusable_devices(dev, true), testing::ElementsAre(dev / "nvidia12"));
+  std::filesystem::remove_all(dev);
+}
+
 TEST(Doctor, SeveralNumaNodesAreWarnedOf) {
   EXPECT_EQ(after("numa", [](Machine& m) { m.numa_nodes = 2; }).verdict, Verdict::kWarn);
 }
 
-TEST(Doctor, ABusyPortFailsUnlessAServerAnswers) {
+TEST(Doctor, ABusyPortFailsUnlessItIsTheServers) {
   const Check busy = after("request_port", [](Machine& m) { m.request_port_free = false; });
   EXPECT_EQ(busy.verdict, Verdict::kFail);
   EXPECT_THAT(busy.cure, HasSubstr("another --port"));
@@ -120,9 +156,16 @@ TEST(Doctor, ABusyPortFailsUnlessAServerAnswers) {
                   [](Machine& m) {
                     m.http_port_free = false;
                     m.server_version = "1.0";
+                    m.server_ports = {8080};
                   })
                 .verdict,
             Verdict::kOk);
+  const Check foreign = after("request_port", [](Machine& m) {
+    m.request_port_free = false;
+    m.server_version = "1.0";
+    m.server_ports = {8080, 6555};
+  });
+  EXPECT_EQ(foreign.verdict, Verdict::kFail);
 }
 
 TEST(Doctor, ARunningServerIsToBeWellAndOfThisVersion) {
@@ -134,6 +177,20 @@ TEST(Doctor, ARunningServerIsToBeWellAndOfThisVersion) {
   });
   EXPECT_EQ(ill.verdict, Verdict::kFail);
   EXPECT_THAT(ill.found, HasSubstr("copy thread 0"));
+}
+
+TEST(Doctor, AServerThatWantsATokenIsToBeGivenIt) {
+  const auto locked = [](Machine& m) {
+    m.request_port_free = false;
+    m.server_version = "unknown";
+    m.server_wants_token = true;
+  };
+  for (const char* name : {"running_server", "request_port"}) {
+    const Check check = after(name, locked);
+    EXPECT_EQ(check.verdict, Verdict::kWarn) << name;
+    EXPECT_THAT(check.cure, HasSubstr("give --token-file")) << name;
+    EXPECT_THAT(check.cure, Not(HasSubstr("restart"))) << name;
+  }
 }
 
 TEST(Doctor, LooksAroundThisMachine) {

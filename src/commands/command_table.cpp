@@ -78,7 +78,8 @@ void declare(CLI::App& app, Given& given, Action& action) {
     return list_objects(target, given.model, given.limit);
   });
   list->add_option("--model", given.model, "of this model only");
-  list->add_option("--limit", given.limit, "at most so many (default 1000)");
+  list->add_option("--limit", given.limit, "at most so many (default 1000)")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000'000}));
 
   CLI::App* quota = app.add_subcommand("quota", "Limits per cache_salt");
   quota->require_subcommand(1);

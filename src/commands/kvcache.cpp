@@ -33,9 +33,10 @@ Result<Outcome> list_objects(const Target& target, const std::string& model, std
       outcome.report.section("objects", hash.substr(0, 16));
       outcome.report.add("chunk_hash_hex", "Chunk", hash);
       outcome.report.add("model_name", "Model", key.value("model_name", ""));
-      outcome.report.add("kv_rank", "KV rank", key.value("kv_rank", 0));
-      outcome.report.add("object_group_id", "Object group", key.value("object_group_id", 0));
-      outcome.report.add("size_bytes", "Size (bytes)", entry.value("size_bytes", 0));
+      outcome.report.add("kv_rank", "KV rank", key.value("kv_rank", std::uint64_t{0}));
+      outcome.report.add("object_group_id", "Object group",
+                         key.value("object_group_id", std::uint64_t{0}));
+      outcome.report.add("size_bytes", "Size (bytes)", entry.value("size_bytes", std::uint64_t{0}));
       ++listed;
     }
     const Json next = answer->value("next_page_token", Json());

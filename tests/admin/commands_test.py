@@ -191,6 +191,13 @@ class Commands(AdminCase):
         engine.unregister()
         self.assertEqual(self.report("kvcache", "list")["metrics"], {"info": "Nothing is cached"})
 
+    def test_kvcache_list_takes_numbers_of_64_bits(self):
+        entry = {"key": {"chunk_hash_hex": "00", "model_name": "m", "kv_rank": 0x80010000, "object_group_id": 0}, "size_bytes": 1 << 40}
+        with answering({"/cache/objects?tier=l1&page_size=1&page_token=": {"entries": [entry]}}) as url:
+            done = lmcache("kvcache", "list", "--limit", "1", "--url", url, "--format", "json")
+        listed, = json.loads(done.stdout)["metrics"]["objects"]
+        self.assertEqual((listed["kv_rank"], listed["size_bytes"]), (0x80010000, 1 << 40))
+
     def test_quota(self):
         def quota(*args):
             return self.report("quota", *args)["metrics"]
@@ -240,7 +247,8 @@ class Commands(AdminCase):
         self.fails(1, "ping", "kvcache", "--url", self.server.http, "-q", "--output", "/nonexistent/x")
 
     def test_mistakes(self):
-        for args in (("ping",), ("ping", "x"), ("describe", "engine"), ("kvcache",), ("kvcache", "drop"), ("quota", "set", "a"),
+        for args in (("ping",), ("ping", "x"), ("describe", "engine"), ("kvcache",), ("kvcache", "drop"), ("kvcache", "list", "--limit", "0"),
+                     ("kvcache", "list", "--limit", "-1"), ("quota", "set", "a"),
                      ("quota", "set", "a", "--limit-gb", "-1"), ("ping", "kvcache", "--format", "xml"), ("ping", "kvcache", "x"),
                      ("ping", "kvcache", "--url", "https://h:1"), ("ping", "kvcache", "--url", "http://h:x"),
                      ("ping", "kvcache", "--url", "http://h/p"), ("ping", "kvcache", "--url", "unix:"),

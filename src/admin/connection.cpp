@@ -3,7 +3,10 @@
 #include "admin/gate.hpp"
 #include "obs/log.hpp"
 
+#include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/core/string.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/write.hpp>
@@ -19,6 +22,8 @@ namespace http = boost::beast::http;
 // After its last answer a connection gets this long, and may send this much, until it is closed.
 constexpr std::chrono::seconds kLingerTime{1};
 constexpr std::size_t kLingerBytes = 4u << 20;
+
+constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 std::string_view view(boost::beast::string_view text) noexcept {
   return {text.data(), text.size()};
@@ -79,6 +84,29 @@ void Connection::read() {
   parser_->body_limit(hall_->options.max_body_bytes);
   // One limit for the whole request: a client that sends a byte now and then gains nothing.
   stream_.expires_after(hall_->options.timeout);
+  http::async_read_header(
+      stream_, buffer_, *parser_,
+      [self = shared_from_this()](const boost::system::error_code& error, std::size_t) {
+        self->received_header(error);
+      });
+}
+
+// A client that expects it sends its body only when it has been told to go on.
+void Connection::received_header(const boost::system::error_code& error) {
+  if (error || hall_->stopping) return received(error);
+  const HttpRequest& message = parser_->get();
+  const bool expects = message.version() >= 11 && !parser_->is_done() &&
+                       boost::beast::iequals(message[http::field::expect], "100-continue");
+  if (!expects) return read_body();
+  boost::asio::async_write(
+      stream_, boost::asio::buffer(kContinue),
+      [self = shared_from_this()](const boost::system::error_code& failed, std::size_t) {
+        if (failed) return self->close();
+        self->read_body();
+      });
+}
+
+void Connection::read_body() {
   http::async_read(stream_, buffer_, *parser_,
                    [self = shared_from_this()](const boost::system::error_code& error,
                                                std::size_t) { self->received(error); });

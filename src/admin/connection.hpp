@@ -54,6 +54,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   void enter(State state);
   void read();
+  void received_header(const boost::system::error_code& error);
+  void read_body();
   void received(const boost::system::error_code& error);
   void handle(const HttpRequest& request);
   void run(const Route& route, Request request);

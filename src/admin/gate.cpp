@@ -1,5 +1,7 @@
 #include "admin/gate.hpp"
 
+#include <boost/beast/core/string.hpp>
+
 namespace lmcache::admin {
 namespace {
 
@@ -12,8 +14,8 @@ bool equal_in_constant_time(std::string_view a, std::string_view b) noexcept {
 }
 
 bool bears(std::string_view authorization, std::string_view token) noexcept {
-  constexpr std::string_view kScheme = "Bearer ";
-  return authorization.starts_with(kScheme) &&
+  constexpr std::string_view kScheme = "bearer ";  // in either case
+  return boost::beast::iequals(authorization.substr(0, kScheme.size()), kScheme) &&
          equal_in_constant_time(authorization.substr(kScheme.size()), token);
 }
 

@@ -58,6 +58,7 @@ std::string Input::query_choice(const std::string& name, std::string fallback,
 const Json* Input::field(const std::string& name, bool required) {
   if (!body_) {
     body_ = request_.body.empty() ? Json::object() : Json::parse(request_.body, nullptr, false);
+    if (body_->is_null()) body_ = Json::object();  // the reference's optional bodies may be null
     if (body_->is_discarded()) problem("json_invalid", {"body"}, "JSON decode error");
     if (!body_->is_discarded() && !body_->is_object())
       problem("model_attributes_type", {"body"}, "Input should be an object");
@@ -87,6 +88,8 @@ std::string Input::choice(const std::string& name, std::string fallback,
 bool Input::boolean(const std::string& name, bool fallback) {
   const Json* value = field(name, false);
   if (value == nullptr) return fallback;
+  // The reference's framework takes 0 and 1 for one too.
+  if (*value == 0 || *value == 1) return *value == 1;
   if (!value->is_boolean()) {
     problem("bool_type", {"body", name}, "Input should be true or false");
     return fallback;

@@ -24,7 +24,8 @@ class Input {
   [[nodiscard]] std::string query_choice(const std::string& name, std::string fallback,
                                          const std::vector<std::string>& choices);
 
-  // Body: a JSON object, which an empty body is too. Fields without a fallback are required.
+  // Body: a JSON object, which an empty body and null are too. Fields without a fallback are
+  // required.
   [[nodiscard]] std::string text(const std::string& name, std::optional<std::string> fallback = {});
   [[nodiscard]] std::string choice(const std::string& name, std::string fallback,
                                    const std::vector<std::string>& choices);

@@ -2,6 +2,7 @@
 #include "admin/routes.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 
 namespace lmcache::admin {
@@ -26,21 +27,32 @@ double gib(std::uint64_t bytes) {
   return static_cast<double>(bytes) / kGib;
 }
 
+/// A number, or a string that is one: the reference takes both.
+std::optional<double> number(const Json& value) {
+  if (value.is_number()) return value.get<double>();
+  if (!value.is_string()) return std::nullopt;
+  const auto& text = value.get_ref<const std::string&>();
+  double parsed = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), parsed);
+  if (failed != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return parsed;
+}
+
 /// {"limit_gb": number}. The reference answers 400 with {"error"} here, not 422.
 Response set(Cache& cache, const Request& request) {
   const Json body = Json::parse(request.body, nullptr, false);
   if (body.is_discarded()) return error(400, "invalid JSON body");
   if (!body.is_object() || !body.contains("limit_gb"))
     return error(400, "body must be {'limit_gb': <float>}");
-  if (!body["limit_gb"].is_number()) return error(400, "limit_gb must be numeric");
-  const double limit = body["limit_gb"].get<double>();
-  if (!std::isfinite(limit)) return error(400, "limit_gb must be finite");
-  if (limit < 0) return error(400, "limit_gb must be non-negative");
-  if (limit > kLimitMax) return error(400, "limit_gb must be at most 1048576");
+  const std::optional<double> limit = number(body["limit_gb"]);
+  if (!limit) return error(400, "limit_gb must be numeric");
+  if (!std::isfinite(*limit)) return error(400, "limit_gb must be finite");
+  if (*limit < 0) return error(400, "limit_gb must be non-negative");
+  if (*limit > kLimitMax) return error(400, "limit_gb must be at most 1048576");
   const std::string salt = salt_of(request);
-  const Status done = cache.set_limit(salt, static_cast<std::uint64_t>(limit * kGib));
+  const Status done = cache.set_limit(salt, static_cast<std::uint64_t>(*limit * kGib));
   if (!done) return error(409, done.error().text);
-  return json({{"cache_salt", shown(salt)}, {"limit_gb", limit}, {"status", "ok"}});
+  return json({{"cache_salt", shown(salt)}, {"limit_gb", *limit}, {"status", "ok"}});
 }
 
 Response get(const Cache& cache, const Request& request) {

@@ -44,13 +44,24 @@ class Endpoints(AdminCase):
     def test_clear_takes_a_tier_and_force(self):
         client = self.http()
         cleared = {"status": "ok", "cleared": {"tier": "l1"}}
-        for body in (None, {}, {"tier": "l1"}, {"tier": "l1", "force": True}):
+        for body in (None, {}, {"tier": "l1"}, {"tier": "l1", "force": True}, {"force": 1}, {"force": 0}, "null"):
             answer = client.post("/cache/clear", body)
             self.assertEqual((answer.status, answer.json), (200, cleared))
         answer = client.post("/cache/clear", {"tier": "l2"})
         self.assertEqual((answer.status, answer.json), (400, {"detail": "tier 'l2' not supported; only 'l1'"}))
-        for body in ({"tier": "l3"}, {"force": 1}, [], "{"):
+        for body in ({"tier": "l3"}, {"force": 2}, [], "{"):
             self.assertEqual(client.post("/cache/clear", body).status, 422)
+
+    def test_a_body_that_waits_for_100_continue(self):
+        connection = self.raw()
+        head = b"POST /cache/clear HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-Continue\r\nConnection: close\r\n\r\n"
+        connection.sendall(head)
+        self.assertEqual(connection.recv(4096), b"HTTP/1.1 100 Continue\r\n\r\n")
+        connection.sendall(b"{}")
+        self.assertTrue(connection.recv(4096).startswith(b"HTTP/1.1 200 "))
+        connection = self.raw()  # one that is too large anyway need not be sent
+        connection.sendall(head.replace(b"Length: 2", b"Length: 2000000"))
+        self.assertTrue(connection.recv(4096).startswith(b"HTTP/1.1 413 "))
 
     def test_clear_spares_what_is_leased_unless_forced(self):
         engine = Engine(self.connect(), [dense()], 2048).register()

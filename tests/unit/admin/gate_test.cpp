@@ -18,6 +18,7 @@ TEST(Gate, WithoutATokenEverybodyMay) {
 
 TEST(Gate, TheTokenMustBeTheWholeToken) {
   EXPECT_EQ(status_of({"Bearer 0123456789abcdef"}, kToken, false, Verb::get), 200u);
+  EXPECT_EQ(status_of({"bEARER 0123456789abcdef"}, kToken, false, Verb::get), 200u);
   for (const char* wrong : {"", "Bearer ", "Bearer 0123456789abcdee", "Bearer 0123456789abcde",
                             "Bearer 0123456789abcdef0", "Basic 0123456789abcdef",
                             "0123456789abcdef", "Bearer  0123456789abcdef"})

@@ -24,12 +24,24 @@ std::vector<std::string> places(const Input& input) {
   return out;
 }
 
-TEST(Input, AnEmptyBodyIsAllDefaults) {
-  const Request request = with_body("");
+TEST(Input, AnEmptyBodyIsAllDefaultsAndSoIsNull) {
+  for (const char* body : {"", "null"}) {
+    const Request request = with_body(body);
+    Input input(request);
+    EXPECT_EQ(input.choice("tier", "l1", {"l1", "l2"}), "l1");
+    EXPECT_FALSE(input.boolean("force", false));
+    EXPECT_TRUE(places(input).empty()) << body;
+  }
+}
+
+TEST(Input, ABooleanMayBeZeroOrOne) {
+  const Request request = with_body(R"({"no":0,"yes":1,"two":2,"text":"1","null":null})");
   Input input(request);
-  EXPECT_EQ(input.choice("tier", "l1", {"l1", "l2"}), "l1");
-  EXPECT_FALSE(input.boolean("force", false));
+  EXPECT_FALSE(input.boolean("no", true));
+  EXPECT_TRUE(input.boolean("yes", false));
   EXPECT_TRUE(places(input).empty());
+  for (const char* other : {"two", "text", "null"}) static_cast<void>(input.boolean(other, false));
+  EXPECT_EQ(places(input).size(), 3u);
 }
 
 TEST(Input, ReadsFields) {

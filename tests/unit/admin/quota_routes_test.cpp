@@ -75,12 +75,21 @@ TEST_F(QuotaRoutes, TheEmptySaltIsCalledDefault) {
             R"("A":{"limit_gb":0.0,"current_usage_gb":0.0}}})");
 }
 
+TEST_F(QuotaRoutes, ALimitMayBeAStringThatIsANumber) {
+  EXPECT_EQ(ask(Verb::put, "/quota/tenantB", R"({"limit_gb":"1.5"})"),
+            (Answer{200, R"({"cache_salt":"tenantB","limit_gb":1.5,"status":"ok"})"}));
+}
+
 TEST_F(QuotaRoutes, WhatIsNoLimitIsRefused) {
   const std::pair<const char*, const char*> cases[] = {
       {"{", "invalid JSON body"},
       {"[]", "body must be {'limit_gb': <float>}"},
       {"{}", "body must be {'limit_gb': <float>}"},
       {R"({"limit_gb":"x"})", "limit_gb must be numeric"},
+      {R"({"limit_gb":"1x"})", "limit_gb must be numeric"},
+      {R"({"limit_gb":""})", "limit_gb must be numeric"},
+      {R"({"limit_gb":"nan"})", "limit_gb must be finite"},
+      {R"({"limit_gb":"-1"})", "limit_gb must be non-negative"},
       {R"({"limit_gb":-1})", "limit_gb must be non-negative"},
       {R"({"limit_gb":1e300})", "limit_gb must be at most 1048576"}};
   for (const auto& [body, text] : cases)

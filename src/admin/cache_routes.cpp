@@ -65,30 +65,33 @@ void add_cache_routes(Router& router, const Context& context) {
               .lane = Lane::kSlow,
               .body = {{"type", "object"},
                        {"properties", {{"tier", tier}, {"force", {{"type", "boolean"}}}}}},
-              .answers = {{400, "Another tier than l1"}}});
+              .answers = {{400, "Another tier than l1"}, kWrongForm}});
   const Json tokens{{"type", "array"}, {"items", {{"type", "integer"}}}};
-  router.add(
-      {.verb = Verb::post,
-       .pattern = "/cache/prefetches",
-       .summary = "Loads a token sequence from L2 into L1",
-       .handler = [&context](const Request& r) { return prefetch(context, r); },
-       .lane = Lane::kSlow,
-       .body = {{"type", "object"},
-                {"required", {"model_name", "world_size", "token_ids"}},
-                {"properties",
-                 {{"model_name", {{"type", "string"}}},
-                  {"world_size", {{"type", "integer"}}},
-                  {"token_ids", tokens},
-                  {"cache_salt", {{"type", "string"}}},
-                  {"source_tier", tier},
-                  {"target_tier", tier}}}},
-       .answers = {
-           {202, "Nothing to do"}, {400, "Another direction"}, {503, "Unknown model, or no L2"}}});
+  router.add({.verb = Verb::post,
+              .pattern = "/cache/prefetches",
+              .summary = "Loads a token sequence from L2 into L1",
+              .handler = [&context](const Request& r) { return prefetch(context, r); },
+              .lane = Lane::kSlow,
+              .body = {{"type", "object"},
+                       {"required", {"model_name", "world_size", "token_ids"}},
+                       {"properties",
+                        {{"model_name", {{"type", "string"}}},
+                         {"world_size", {{"type", "integer"}}},
+                         {"token_ids", tokens},
+                         {"cache_salt", {{"type", "string"}}},
+                         {"source_tier", tier},
+                         {"target_tier", tier}}}},
+              .answers = {{202, "Nothing to do"},
+                          {400, "Another direction"},
+                          kWrongForm,
+                          {503, "Unknown model, or no L2"}},
+              .succeeds = false});
   router.add({.verb = Verb::get,
               .pattern = "/cache/prefetches/{request_id}",
               .summary = "How far a prefetch is",
               .handler = prefetch_status,
-              .answers = {{404, "Unknown id"}}});
+              .answers = {{404, "Unknown id"}},
+              .succeeds = false});
 }
 
 }  // namespace lmcache::admin

@@ -106,6 +106,7 @@ void add_checksum_routes(Router& router, const Context& context) {
                          {"layerwise", {{"type", "boolean"}}}}}},
               .answers = {{400, "No blocks, or no such block"},
                           {404, "No such worker"},
+                          kWrongForm,
                           {503, "The worker's memory has gone"}}});
 }
 

@@ -11,6 +11,10 @@
 
 namespace lmcache::admin {
 
+/// What a route that reads with it may answer, for `Route::answers`.
+inline const std::pair<unsigned, std::string> kWrongForm{422,
+                                                         "A parameter or field has the wrong form"};
+
 /// For one request, which must outlive it. After the reads, refusal() says whether they may be
 /// used.
 class Input {

@@ -65,17 +65,18 @@ Response change_level(const Request& request) {
 void add_log_routes(Router& router) {
   const Parameter logger{"logger_name", {{"type", "string"}, {"enum", {kLogger}}}};
   const Json levels{"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"};
+  const Parameter level{"level", {{"type", "string"}, {"enum", levels}}};
   router.add({.verb = Verb::get,
               .pattern = "/loglevel",
               .summary = "The least level that is logged",
               .handler = read_level,
-              .query = {logger},
+              .query = {level, logger},
               .answers = {{404, "No such logger"}, {405, "A level was given"}}});
   router.add({.verb = Verb::put,
               .pattern = "/loglevel",
               .summary = "Changes it until the server ends",
               .handler = change_level,
-              .query = {{"level", {{"type", "string"}, {"enum", levels}}}, logger},
+              .query = {level, logger},
               .answers = {{400, "No such level"}, {404, "No such logger"}}});
 }
 

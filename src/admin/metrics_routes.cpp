@@ -276,7 +276,8 @@ void add_metrics_routes(Router& router, const Context& context) {
               false,
               {},
               nullptr,
-              {{307, "See /metrics"}}});
+              {{307, "See /metrics"}},
+              false});
 }
 
 }  // namespace lmcache::admin

@@ -84,7 +84,7 @@ void add_object_routes(Router& router, const Context& context) {
                    {"maximum", kPageMax},
                    {"default", kPageDefault}}},
                  {"page_token", {{"type", "string"}}}},
-       .answers = {{400, "Tier or page token not understood"}, {503, "No L2"}}});
+       .answers = {{400, "Tier or page token not understood"}, kWrongForm, {503, "No L2"}}});
 }
 
 }  // namespace lmcache::admin

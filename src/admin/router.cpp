@@ -58,12 +58,16 @@ Json operation(const Route& route) {
   if (!parameters.empty()) out["parameters"] = std::move(parameters);
   if (!route.body.is_null())
     out["requestBody"]["content"]["application/json"]["schema"] = route.body;
-  out["responses"]["200"]["description"] = "Successful response";
+  if (route.succeeds) out["responses"]["200"]["description"] = "Successful response";
   for (const auto& [status, meaning] : route.answers)
     out["responses"][std::to_string(status)]["description"] = meaning;
-  if (!route.body.is_null() || !route.query.empty())
-    out["responses"]["422"]["description"] = "A parameter or field has the wrong form";
-  if (route.open) out["security"] = Json::array();
+  // What check() in gate.hpp refuses.
+  if (route.open)
+    out["security"] = Json::array();
+  else
+    out["responses"]["401"]["description"] = "Without the token that is asked for";
+  if (route.verb != Verb::get)
+    out["responses"]["403"]["description"] = "From a web page of another origin";
   return out;
 }
 

@@ -32,6 +32,7 @@ struct Route {
   std::vector<Parameter> query = {};
   Json body = nullptr;                                         ///< JSON Schema; null: none is read
   std::vector<std::pair<unsigned, std::string>> answers = {};  ///< statuses beside 200
+  bool succeeds = true;                                        ///< 200 is one of them
 };
 
 class Router {

@@ -170,6 +170,20 @@ class Endpoints(AdminCase):
                 self.assertIn(str(answer.status), operation["responses"], f"{method} {path}: {answer.text}")
                 asked += 1
         self.assertGreater(asked, 15)
+        def declared(method, path):
+            return document["paths"][path][method]
+
+        for path, operations in document["paths"].items():
+            for method, operation in operations.items():
+                needs_token = operation.get("security") != []
+                self.assertEqual("401" in operation["responses"], needs_token, f"{method} {path}")
+                self.assertEqual("403" in operation["responses"], method != "get", f"{method} {path}")
+        for method, path in (("post", "/cache/prefetches"), ("get", "/cache/prefetches/{request_id}"), ("get", "/metrics/")):
+            self.assertNotIn("200", declared(method, path)["responses"], path)
+        checked = {(m, p) for p, operations in document["paths"].items() for m, o in operations.items() if "422" in o["responses"]}
+        self.assertEqual(checked, {("post", "/cache/clear"), ("get", "/cache/objects"), ("post", "/cache/prefetches"),
+                                   ("post", "/cache/checksums")})
+        self.assertIn("level", [parameter["name"] for parameter in declared("get", "/loglevel")["parameters"]])
         for path in ("/", "/healthcheck", "/readyz", "/status", "/version", "/lmc_version", "/commit_id", "/config",
                      "/cache/clear", "/cache/objects", "/cache/prefetches", "/cache/checksums", "/quota",
                      "/quota/{cache_salt}", "/loglevel"):

@@ -40,10 +40,12 @@ std::optional<ListCursor> parse_cursor(const std::string& token) {
 Response list(const Context& context, const Request& request) {
   Input input(request);
   const std::string tier = input.query_choice("tier", "l2", {"l1", "l2", "all"});
+  const std::string adapter = input.query_text("adapter");
   const std::string model = input.query_text("model_name");
   const auto page_size = input.query_integer("page_size", kPageDefault, 1, kPageMax);
   auto cursor = parse_cursor(input.query_text("page_token"));
   if (auto refusal = input.refusal()) return *refusal;
+  if (!adapter.empty()) return detail(404, "no L2 adapter with type_name='" + adapter + "'");
   if (tier == "l2") return detail(503, "no L2 adapters configured; L1 is listed with tier=l1");
   if (tier != "l1") return detail(400, "tier '" + tier + "' not supported; only 'l1' and 'l2'");
   if (!cursor) return detail(400, "malformed page_token");
@@ -77,6 +79,7 @@ void add_object_routes(Router& router, const Context& context) {
        .handler = [&context](const Request& r) { return list(context, r); },
        .lane = Lane::kSlow,
        .query = {{"tier", {{"type", "string"}, {"enum", {"l1", "l2", "all"}}, {"default", "l2"}}},
+                 {"adapter", {{"type", "string"}}},
                  {"model_name", {{"type", "string"}}},
                  {"page_size",
                   {{"type", "integer"},
@@ -84,7 +87,10 @@ void add_object_routes(Router& router, const Context& context) {
                    {"maximum", kPageMax},
                    {"default", kPageDefault}}},
                  {"page_token", {{"type", "string"}}}},
-       .answers = {{400, "Tier or page token not understood"}, kWrongForm, {503, "No L2"}}});
+       .answers = {{400, "Tier or page token not understood"},
+                   {404, "Unknown adapter"},
+                   kWrongForm,
+                   {503, "No L2"}}});
 }
 
 }  // namespace lmcache::admin

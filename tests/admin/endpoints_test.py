@@ -102,7 +102,8 @@ class Endpoints(AdminCase):
         model = client.get(f"/cache/objects?tier=l1&model_name={two.model}").json["entries"]
         self.assertEqual(sorted(e["key"]["object_group_id"] for e in model), [0, 0, 1, 1])
         for query, status in (("", 503), ("?tier=all", 400), ("?tier=l9", 422), ("?tier=l1&page_size=0", 422),
-                              ("?tier=l1&page_size=5001", 422), ("?tier=l1&page_token=x", 400)):
+                              ("?tier=l1&page_size=5001", 422), ("?tier=l1&page_token=x", 400),
+                              ("?adapter=fs", 404), ("?tier=l1&adapter=fs", 404), ("?tier=l9&adapter=fs", 422)):
             self.assertEqual(client.get("/cache/objects" + query).status, status, query)
         for engine in (one, two):
             engine.unregister()
@@ -183,7 +184,9 @@ class Endpoints(AdminCase):
         checked = {(m, p) for p, operations in document["paths"].items() for m, o in operations.items() if "422" in o["responses"]}
         self.assertEqual(checked, {("post", "/cache/clear"), ("get", "/cache/objects"), ("post", "/cache/prefetches"),
                                    ("post", "/cache/checksums")})
-        self.assertIn("level", [parameter["name"] for parameter in declared("get", "/loglevel")["parameters"]])
+        self.assertIn("404", declared("get", "/cache/objects")["responses"])
+        for path, name in (("/cache/objects", "adapter"), ("/loglevel", "level")):
+            self.assertIn(name, [parameter["name"] for parameter in declared("get", path)["parameters"]])
         for path in ("/", "/healthcheck", "/readyz", "/status", "/version", "/lmc_version", "/commit_id", "/config",
                      "/cache/clear", "/cache/objects", "/cache/prefetches", "/cache/checksums", "/quota",
                      "/quota/{cache_salt}", "/loglevel"):

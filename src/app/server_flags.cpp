@@ -243,11 +243,11 @@ FlagGroup http_flags() {
                       "serve on the unix socket only"),
           toggle_flag("--no-http", "", toggle(&C::http, false), "no admin HTTP at all"),
           flag("--http-token-file", "PATH", short_text(&C::http_token_file, 4096, true),
-               "file whose first line is the bearer token that requests must carry; health "
-               "and readiness are answered without"),
+               "file whose first line is the bearer token that requests must carry; health, "
+               "readiness and the page /ui, which holds no data, are answered without"),
           flag("--http-max-connections", "N", whole_number(&C::http_max_connections, 1u, 100'000u),
                "connections at one time; beyond it the one that has waited longest for a "
-               "request is closed"),
+               "request, or else for its answer to be read, is closed"),
           flag("--http-timeout-seconds", "S", seconds(&C::http_timeout, 0.1, 3600),
                "time a request has to arrive whole, and an answer to be taken"),
       }};

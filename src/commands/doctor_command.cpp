@@ -39,6 +39,7 @@ void ask_server(const Target& target, Machine& machine) {
   machine.server_wants_token = version && version->status == 401;
   const Json said = version ? Json::parse(version->body, nullptr, false) : Json();
   if (said.is_string()) machine.server_version = said.get<std::string>();
+  if (!said.is_string() && !machine.server_wants_token) return;  // another kind of server
   machine.server_ports = ports_of(target);
 }
 

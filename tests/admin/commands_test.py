@@ -232,6 +232,9 @@ class Commands(AdminCase):
         taken = socket.create_server(("127.0.0.1", 0))
         self.addCleanup(taken.close)
         port = taken.getsockname()[1]
+        with answering({"/healthcheck": {"status": "UP"}}) as url:  # another kind of server
+            other = self.fails(1, "doctor", "--url", url, "--http-port", url.rsplit(":", 1)[1], "--l1-size-gb", "0.01")
+        self.assertRegex(other.stdout, r"(?m)^FAIL  http_port ")
         foreign = self.fails(1, "doctor", "--url", self.server.http, "--port", str(port), "--l1-size-gb", "0.01")
         self.assertRegex(foreign.stdout, rf"(?m)^FAIL  request_port +{port} is in use$")
         done = self.fails(1, "doctor", "--url", "http://127.0.0.1:1", "--port", str(port), "--l1-size-gb", "65536")

@@ -1,5 +1,7 @@
 #include "app/early_signals.hpp"
 
+#include "obs/log.hpp"
+
 #include <unistd.h>
 #include <csignal>
 #include <cstdlib>
@@ -9,6 +11,7 @@ namespace {
 
 // Destructors would race with whatever start-up is in the middle of.
 void exit_at_once(int /*signal*/) {
+  obs::finish_log();
   ::_exit(EXIT_SUCCESS);
 }
 

@@ -67,7 +67,9 @@ int main(int argc, char** argv) {
       return commands::run(invocation.command, std::cout, std::cerr);
     return serve(std::move(invocation.config));
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "lmcache server: %s\n", obs::clean_text(error.what(), 500).c_str());
+    // After what was logged, and not at all where stderr would hold up the end.
+    if (obs::finish_log())
+      std::fprintf(stderr, "lmcache server: %s\n", obs::clean_text(error.what(), 500).c_str());
     return 1;
   }
 }

@@ -1,7 +1,8 @@
 #include "obs/log.hpp"
 
 #include "obs/clean_text.hpp"
-#include "obs/file_sink.hpp"
+#include "obs/line_queue.hpp"
+#include "obs/queued_sink.hpp"
 
 #include <spdlog/logger.h>
 #include <spdlog/pattern_formatter.h>
@@ -9,6 +10,8 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <algorithm>
 #include <array>
+#include <csignal>
+#include <cstdlib>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -33,11 +36,11 @@ const LevelName& names_of(Level level) {
 struct Log {
   LogOptions options;
   std::shared_ptr<spdlog::logger> logger;
-  std::shared_ptr<FileSink> file;  ///< nullptr: stderr
+  std::shared_ptr<QueuedSink> queued;  ///< nullptr: lines are written by whoever logs them
 };
 
-Log make_log(const LogOptions& options, std::ostream* out, std::shared_ptr<FileSink> file) {
-  spdlog::sink_ptr sink = file;
+Log make_log(const LogOptions& options, std::ostream* out, std::shared_ptr<QueuedSink> queued) {
+  spdlog::sink_ptr sink = queued;
   if (out != nullptr) {
     sink = std::make_shared<spdlog::sinks::ostream_sink_mt>(*out, true);
   } else if (!sink) {
@@ -50,12 +53,22 @@ Log make_log(const LogOptions& options, std::ostream* out, std::shared_ptr<FileS
       std::make_unique<spdlog::pattern_formatter>(pattern, spdlog::pattern_time_type::utc, "\n"));
   auto logger = std::make_shared<spdlog::logger>("lmcache", std::move(sink));
   logger->set_level(names_of(options.level).spdlog);
-  return {options, std::move(logger), std::move(file)};
+  return {options, std::move(logger), std::move(queued)};
 }
 
 Log& current() {
-  static Log log = make_log({}, nullptr, nullptr);
+  // Never destroyed: threads log until the process has ended.
+  static Log& log = *new Log(make_log({}, nullptr, nullptr));
   return log;
+}
+
+// Once per process. In abort() other threads still run, the one that writes among them.
+void finish_log_at_the_end() {
+  [[maybe_unused]] static const bool once = [] {
+    std::atexit([] { finish_log(); });
+    std::signal(SIGABRT, [](int) { finish_log(); });
+    return true;
+  }();
 }
 
 void append_text_value(std::string& line, const Field::Value& value) {
@@ -120,18 +133,24 @@ std::optional<LogFormat> parse_log_format(std::string_view name) noexcept {
 }
 
 Status setup_logging(const LogOptions& options, std::ostream* out) {
-  std::shared_ptr<FileSink> file;
-  if (out == nullptr && !options.file.empty()) {
-    file = std::make_shared<FileSink>(options.file);
-    if (Status opened = file->open(); !opened) return opened;
+  std::shared_ptr<QueuedSink> queued;
+  if (out == nullptr) {
+    queued = std::make_shared<QueuedSink>(options.file);
+    if (Status opened = queued->open(); !opened) return opened;
+    finish_log_at_the_end();
   }
-  current() = make_log(options, out, std::move(file));
+  current() = make_log(options, out, std::move(queued));
   return {};
 }
 
 Status reopen_log() {
   const Log& log = current();
-  return log.file ? log.file->open() : Status{};
+  return log.queued ? log.queued->open() : Status{};
+}
+
+bool finish_log() noexcept {
+  constexpr std::chrono::seconds kPatience{1};  // a reader that reads needs far less
+  return wait_for_lines(kPatience);
 }
 
 void set_log_level(Level level) noexcept {

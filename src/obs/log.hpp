@@ -1,5 +1,6 @@
 // One line per event on stderr or in a file, for people (text) or machines (json). Any thread; a
-// line is never torn.
+// line is never torn. Nobody waits for a line to be written: a thread of the log's own does that
+// (line_queue.hpp).
 //
 //   text  2026-11-25T02:11:00.123Z INFO  listening host=localhost port=5555
 //   json
@@ -37,13 +38,17 @@ struct LogOptions {
 };
 
 /// Sets where and how events are written. Before the first call: info, text, stderr. Not while
-/// other threads log. `out` must outlive the last event (or the next call); nullptr is the options'
-/// file. An error (the file cannot be opened) changes nothing.
+/// other threads log. `out`, written to at once, must outlive the last event (or the next call);
+/// nullptr is the options' file. An error (the file cannot be opened) changes nothing.
 Status setup_logging(const LogOptions& options, std::ostream* out = nullptr);
 
 /// Opens the log file anew, as after it was moved away; nothing without one. On an error events go
 /// where they went. Any thread.
 [[nodiscard]] Status reopen_log();
+
+/// Waits until every line was written, about a second at most; true if so. Happens by itself at
+/// exit() and abort(). Async-signal-safe.
+bool finish_log() noexcept;
 
 /// Changes the least level that is written. Any thread.
 void set_log_level(Level level) noexcept;

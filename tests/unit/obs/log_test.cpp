@@ -2,7 +2,12 @@
 
 #include "obs/clean_text.hpp"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <array>
+#include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -100,6 +105,51 @@ TEST_F(LogTest, LinesOfManyThreadsAreNotTorn) {
     ++count;
   }
   EXPECT_EQ(count, 400);
+}
+
+/// A reader of its own pace, in place of a log file.
+class Fifo {
+ public:
+  Fifo() {
+    ::unlink(path_.c_str());
+    if (::mkfifo(path_.c_str(), 0600) == 0) fd_ = ::open(path_.c_str(), O_RDWR | O_CLOEXEC);
+  }
+  ~Fifo() {
+    ::close(fd_);
+    ::unlink(path_.c_str());
+  }
+  Fifo(const Fifo&) = delete;
+  Fifo& operator=(const Fifo&) = delete;
+  const std::string& path() const { return path_; }
+  /// Waits until the text has come; what was read up to there.
+  std::string read_until(std::string_view text) const {
+    std::string all;
+    std::array<char, 1u << 16> part{};
+    while (all.find(text) == std::string::npos) {
+      const ssize_t size = ::read(fd_, part.data(), part.size());
+      if (size <= 0) break;
+      all.append(part.data(), static_cast<std::size_t>(size));
+    }
+    return all;
+  }
+
+ private:
+  std::string path_ =
+      (std::filesystem::temp_directory_path() / ("lmcache-fifo-" + std::to_string(::getpid())))
+          .string();
+  int fd_ = -1;
+};
+
+TEST_F(LogTest, WhoeverLogsDoesNotWaitForTheReader) {
+  constexpr int kLines = 20000;  // of 200 bytes and more: several times what is kept
+  const Fifo fifo;
+  ASSERT_TRUE(setup_logging({.file = fifo.path()}));
+  const std::string text(200, 'x');
+  for (int i = 0; i < kLines; ++i) log_event(Level::kInfo, "tick", {{"i", i}, {"text", text}});
+  const std::string read = fifo.read_until("ERROR log lines were lost count=");
+  EXPECT_THAT(read, HasSubstr("tick i=0 "));
+  EXPECT_THAT(read, HasSubstr("tick i=" + std::to_string(kLines - 1) + " "));
+  EXPECT_TRUE(finish_log());
 }
 
 TEST(LogNames, AreParsed) {

@@ -10,6 +10,7 @@
 #include "net/server.hpp"
 #include "obs/counters.hpp"
 #include "obs/log.hpp"
+#include "obs/pulse.hpp"
 #include "pool/arena.hpp"
 #include "pool/memory_lock.hpp"
 
@@ -157,6 +158,7 @@ void reopen_log_on(boost::asio::signal_set& hangups) {
 bool serve_until_signal(Signals& signals, net::Server& server, Admin& admin,
                         const engine::Engine& engine, const ServerConfig& config) {
   const auto deadline = config.shutdown_timeout;
+  obs::Pulse pulse("main loop");
   reopen_log_on(signals.hangups);
   ServiceManager manager(signals.loop, {[&] { return status_line(config, server, engine); },
                                         [] { return !admin::illness(obs::vitals()).has_value(); }});
@@ -183,7 +185,7 @@ bool serve_until_signal(Signals& signals, net::Server& server, Admin& admin,
   admin.enter(admin::Phase::kServing);
   announce(config, server, admin.http());  // only now: whoever waits for the line may signal next
   manager.ready();
-  signals.loop.run();
+  obs::run_beating(signals.loop, pulse);
   if (drainer.joinable()) drainer.join();
   return drained;
 }

@@ -26,7 +26,7 @@ def what_is_told(thread, loop):
 class Health(unittest.TestCase):
     def test_every_loop_is_missed_when_it_hangs(self):
         loops = {"lmcache-io": "I/O thread 0", "lmcache-request": "request thread", "lmcache-copy": "copy thread 0",
-                 "lmcache-admin": "admin thread"}
+                 "lmcache-admin": "admin thread", "lmcache": "main loop"}
         with concurrent.futures.ThreadPoolExecutor(len(loops)) as pool:
             for thread, (before, ready, told, code) in zip(loops, pool.map(what_is_told, loops, loops.values())):
                 with self.subTest(thread):

@@ -82,10 +82,10 @@ void announce(const ServerConfig& config, const net::Server& server,
 
 void log_failures() {
   for (const auto& failure : obs::failure_counts()) {
-    obs::log_event(Level::kInfo, "requests failed",
-                   {{"operation", failure.operation},
-                    {"cause", to_string(failure.cause)},
-                    {"count", failure.count}});
+    obs::log_every_event(Level::kInfo, "requests failed",
+                         {{"operation", failure.operation},
+                          {"cause", to_string(failure.cause)},
+                          {"count", failure.count}});
   }
 }
 

@@ -87,12 +87,12 @@ Failures& failures() {
 void request_failed(std::string_view operation, const Error& error, std::string_view peer) {
   const auto held_back = failures().count(operation, error.cause, RateLimit::Clock::now());
   if (!held_back || !log_options().failed_requests) return;
-  log_event(Level::kWarn, "request failed",
-            {{"operation", operation},
-             {"cause", to_string(error.cause)},
-             {"peer", peer},
-             {"text", error.text},
-             {"left_out", *held_back}});
+  log_every_event(Level::kWarn, "request failed",
+                  {{"operation", operation},
+                   {"cause", to_string(error.cause)},
+                   {"peer", peer},
+                   {"text", error.text},
+                   {"left_out", *held_back}});
 }
 
 std::vector<FailureCount> failure_counts() {

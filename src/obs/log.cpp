@@ -3,6 +3,7 @@
 #include "obs/clean_text.hpp"
 #include "obs/line_queue.hpp"
 #include "obs/queued_sink.hpp"
+#include "obs/rate_limit.hpp"
 
 #include <spdlog/logger.h>
 #include <spdlog/pattern_formatter.h>
@@ -12,9 +13,13 @@
 #include <array>
 #include <csignal>
 #include <cstdlib>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
+#include <vector>
 
 namespace lmcache::obs {
 namespace {
@@ -33,8 +38,31 @@ const LevelName& names_of(Level level) {
   return kLevels[static_cast<std::size_t>(level)];
 }
 
+/// log_event()'s limit, by message.
+class EventLimits {
+ public:
+  explicit EventLimits(RateLimit::Clock::duration interval) : interval_(interval) {}
+
+  std::optional<std::uint64_t> admit(std::string_view message, RateLimit::Clock::time_point now) {
+    const std::lock_guard lock(mutex_);
+    auto row = rows_.find(message);
+    if (row == rows_.end()) {
+      if (rows_.size() >= kMaxRows) message = {};
+      row = rows_.try_emplace(std::string(message), interval_, kLogBurst).first;
+    }
+    return row->second.admit(now);
+  }
+
+ private:
+  static constexpr std::size_t kMaxRows = 256;  // several times what there is; others share one
+  const RateLimit::Clock::duration interval_;
+  std::mutex mutex_;  // guards rows_; innermost, held for a few map steps
+  std::map<std::string, RateLimit, std::less<>> rows_;
+};
+
 struct Log {
   LogOptions options;
+  std::unique_ptr<EventLimits> limits;
   std::shared_ptr<spdlog::logger> logger;
   std::shared_ptr<QueuedSink> queued;  ///< nullptr: lines are written by whoever logs them
 };
@@ -53,7 +81,8 @@ Log make_log(const LogOptions& options, std::ostream* out, std::shared_ptr<Queue
       std::make_unique<spdlog::pattern_formatter>(pattern, spdlog::pattern_time_type::utc, "\n"));
   auto logger = std::make_shared<spdlog::logger>("lmcache", std::move(sink));
   logger->set_level(names_of(options.level).spdlog);
-  return {options, std::move(logger), std::move(queued)};
+  return {options, std::make_unique<EventLimits>(options.limit_interval), std::move(logger),
+          std::move(queued)};
 }
 
 Log& current() {
@@ -89,7 +118,7 @@ void append_text_value(std::string& line, const Field::Value& value) {
   }
 }
 
-std::string text_line(Level level, std::string_view message, std::initializer_list<Field> fields) {
+std::string text_line(Level level, std::string_view message, std::span<const Field> fields) {
   std::string line{names_of(level).padded};
   line += ' ';
   line += clean_text(message);
@@ -102,7 +131,7 @@ std::string text_line(Level level, std::string_view message, std::initializer_li
   return line;
 }
 
-std::string json_line(Level level, std::string_view message, std::initializer_list<Field> fields) {
+std::string json_line(Level level, std::string_view message, std::span<const Field> fields) {
   nlohmann::ordered_json object;
   object["level"] = names_of(level).name;
   object["msg"] = clean_text(message);
@@ -115,6 +144,13 @@ std::string json_line(Level level, std::string_view message, std::initializer_li
     }
   }
   return object.dump().substr(1);  // the opening brace stands before the time
+}
+
+void write_event(Log& log, Level level, std::string_view message, std::span<const Field> fields) {
+  const std::string line = log.options.format == LogFormat::kJson
+                               ? json_line(level, message, fields)
+                               : text_line(level, message, fields);
+  log.logger->log(names_of(level).spdlog, spdlog::string_view_t(line));
 }
 
 }  // namespace
@@ -167,12 +203,18 @@ LogOptions log_options() noexcept {
 
 void log_event(Level level, std::string_view message, std::initializer_list<Field> fields) {
   Log& log = current();
-  const auto spdlog_level = names_of(level).spdlog;
-  if (!log.logger->should_log(spdlog_level)) return;
-  const std::string line = log.options.format == LogFormat::kJson
-                               ? json_line(level, message, fields)
-                               : text_line(level, message, fields);
-  log.logger->log(spdlog_level, spdlog::string_view_t(line));
+  if (!log.logger->should_log(names_of(level).spdlog)) return;
+  const auto left_out = log.limits->admit(message, RateLimit::Clock::now());
+  if (!left_out) return;
+  if (*left_out == 0) return write_event(log, level, message, fields);
+  std::vector<Field> with_count(fields);
+  with_count.emplace_back("not_logged", *left_out);
+  write_event(log, level, message, with_count);
+}
+
+void log_every_event(Level level, std::string_view message, std::initializer_list<Field> fields) {
+  Log& log = current();
+  if (log.logger->should_log(names_of(level).spdlog)) write_event(log, level, message, fields);
 }
 
 }  // namespace lmcache::obs

@@ -12,6 +12,7 @@
 
 #include <lmcache/status.hpp>
 
+#include <chrono>
 #include <concepts>
 #include <cstdint>
 #include <initializer_list>
@@ -35,6 +36,7 @@ struct LogOptions {
   LogFormat format = LogFormat::kText;
   bool failed_requests = true;  ///< false: request_failed() counts but does not log
   std::string file = {};        ///< where to append; empty: stderr
+  std::chrono::milliseconds limit_interval{10'000};  ///< of log_event()'s limit
 };
 
 /// Sets where and how events are written. Before the first call: info, text, stderr. Not while
@@ -74,8 +76,17 @@ struct Field {
   Value value;
 };
 
+/// At most so many events of one message are logged in LogOptions::limit_interval: clients cause
+/// many of them, and as often as they like. The next one that is logged has the number left out as
+/// "not_logged".
+inline constexpr unsigned kLogBurst = 20;
+
 /// `message` says what happened in a few constant words; what differs from event to event goes into
 /// fields.
 void log_event(Level level, std::string_view message, std::initializer_list<Field> fields = {});
+
+/// The same without a limit: for events that have one of their own, or that no client causes.
+void log_every_event(Level level, std::string_view message,
+                     std::initializer_list<Field> fields = {});
 
 }  // namespace lmcache::obs

@@ -1,4 +1,5 @@
-// Lets the first of a kind through at once, then one per interval, and counts what it held back.
+// Lets the first few of a kind through at once, then as many per interval, and counts what it held
+// back.
 #pragma once
 
 #include <chrono>
@@ -12,16 +13,21 @@ class RateLimit {
  public:
   using Clock = std::chrono::steady_clock;
 
-  explicit RateLimit(Clock::duration interval) noexcept : interval_(interval) {}
+  explicit RateLimit(Clock::duration interval, unsigned burst = 1) noexcept
+      : interval_(interval), burst_(burst) {}
 
   /// The number of events held back since the last one let through if this one may pass, else
   /// nothing.
   [[nodiscard]] std::optional<std::uint64_t> admit(Clock::time_point now) noexcept {
-    if (last_ && now - *last_ < interval_) {
+    if (now >= end_) {
+      end_ = now + interval_;
+      admitted_ = 0;
+    }
+    if (admitted_ == burst_) {
       ++held_back_;
       return std::nullopt;
     }
-    last_ = now;
+    ++admitted_;
     const std::uint64_t held_back = held_back_;
     held_back_ = 0;
     return held_back;
@@ -29,7 +35,9 @@ class RateLimit {
 
  private:
   Clock::duration interval_;
-  std::optional<Clock::time_point> last_;
+  unsigned burst_;
+  Clock::time_point end_ = Clock::time_point::min();  ///< of the interval under way
+  unsigned admitted_ = 0;                             ///< in it
   std::uint64_t held_back_ = 0;
 };
 

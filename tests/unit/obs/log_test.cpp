@@ -6,7 +6,9 @@
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <algorithm>
 #include <array>
+#include <chrono>
 #include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -17,8 +19,10 @@
 namespace lmcache::obs {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::MatchesRegex;
+using testing::Not;
 
 class LogTest : public testing::Test {
  protected:
@@ -93,7 +97,8 @@ TEST_F(LogTest, LinesOfManyThreadsAreNotTorn) {
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([t] {
-      for (int i = 0; i < 100; ++i) log_event(Level::kInfo, "tick", {{"thread", t}, {"i", i}});
+      for (int i = 0; i < 100; ++i)
+        log_every_event(Level::kInfo, "tick", {{"thread", t}, {"i", i}});
     });
   }
   for (auto& thread : threads) thread.join();
@@ -105,6 +110,21 @@ TEST_F(LogTest, LinesOfManyThreadsAreNotTorn) {
     ++count;
   }
   EXPECT_EQ(count, 400);
+}
+
+TEST_F(LogTest, EventsOfOneMessageAreLimitedAndWhatWasLeftOutIsCounted) {
+  constexpr std::chrono::milliseconds kInterval{500};
+  start({.limit_interval = kInterval});
+  for (unsigned i = 0; i < kLogBurst + 5; ++i) log_event(Level::kInfo, "cleared", {{"i", i}});
+  log_event(Level::kInfo, "another");
+  const std::string before = text();
+  EXPECT_EQ(std::ranges::count(before, '\n'), kLogBurst + 1);
+  EXPECT_THAT(before, AllOf(HasSubstr("another\n"), Not(HasSubstr("not_logged"))));
+  std::this_thread::sleep_for(kInterval);
+  log_event(Level::kInfo, "cleared", {{"i", 0}});
+  log_event(Level::kInfo, "cleared", {{"i", 1}});
+  EXPECT_THAT(text(), HasSubstr("cleared i=0 not_logged=5\n"));
+  EXPECT_THAT(text(), HasSubstr("cleared i=1\n"));
 }
 
 /// A reader of its own pace, in place of a log file.
@@ -145,7 +165,8 @@ TEST_F(LogTest, WhoeverLogsDoesNotWaitForTheReader) {
   const Fifo fifo;
   ASSERT_TRUE(setup_logging({.file = fifo.path()}));
   const std::string text(200, 'x');
-  for (int i = 0; i < kLines; ++i) log_event(Level::kInfo, "tick", {{"i", i}, {"text", text}});
+  for (int i = 0; i < kLines; ++i)
+    log_every_event(Level::kInfo, "tick", {{"i", i}, {"text", text}});
   const std::string read = fifo.read_until("ERROR log lines were lost count=");
   EXPECT_THAT(read, HasSubstr("tick i=0 "));
   EXPECT_THAT(read, HasSubstr("tick i=" + std::to_string(kLines - 1) + " "));

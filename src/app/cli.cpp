@@ -238,6 +238,11 @@ ServerConfig parse_server_flags(const std::vector<std::string>& args,
     for (const ServerFlag& flag : group.flags) add_server_flag(app, flag, draft);
   }
   parse_with_cli11(app, args);
+  // CLI11 takes an empty name for none: what is empty is a script's variable, and its file is
+  // meant.
+  const auto* file = app.get_config_ptr();
+  if (file->count() > 0 && file->results().back().empty())
+    throw UsageError("--config: '' is no file; give a path or leave it out");
 
   draft.config.max_gpu_workers = draft.max_gpu_workers.value_or(draft.config.max_workers);
   draft.config.max_cpu_workers = draft.max_cpu_workers.value_or(draft.config.max_workers);

@@ -32,8 +32,14 @@ std::string to_text(const SocketAddress& address) {
   return address.host() + ":" + std::to_string(address.port());
 }
 
+/// IPv6 addresses stand in brackets where a port follows, so people write them that way here too.
+std::string without_brackets(const std::string& host) {
+  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  return bracketed ? host.substr(1, host.size() - 2) : host;
+}
+
 Result<std::vector<SocketAddress>> resolve(const std::string& host, const EndpointFlags& flags) {
-  std::vector<std::string> names{host};
+  std::vector<std::string> names{without_brackets(host)};
   if (host == "localhost") names = {"127.0.0.1", "::1"};
   if (host.empty() || host == "*") names = {"0.0.0.0", "::"};
 

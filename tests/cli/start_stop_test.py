@@ -56,6 +56,18 @@ class StartStop(unittest.TestCase):
         with Server("--host", "127.0.0.1") as server:
             self.assertFalse([line for line in server.lines if "no authentication" in line])
 
+    def test_it_is_warned_of_at_every_log_level(self):
+        for flag in ("--host", "--http-host"):
+            with Server(flag, "0.0.0.0", "--log-level", "error", wait=re.compile(" WARN .*whoever reaches this address")) as server:
+                server.stop()
+                self.assertEqual(len(server.lines), 1, server.lines)
+
+    @unittest.skipUnless(os.path.exists("/proc/net/if_inet6"), "NO IPv6, nothing was tested")
+    def test_an_address_may_stand_in_brackets(self):
+        with Server("--host", "[::1]", "--http-host", "[::1]") as server:
+            self.assertEqual(server.match.group(1), "[::1]")
+            self.assertFalse([line for line in server.lines if " WARN " in line])
+
     def test_unix_socket_alone(self):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "lmcache.sock")

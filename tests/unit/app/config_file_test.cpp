@@ -55,6 +55,12 @@ TEST_F(ConfigFileTest, NegationsAreKeysToo) {
       parse({"--config", file("no-separate-object-groups = true\n")}).separate_object_groups);
 }
 
+TEST_F(ConfigFileTest, AnEmptyNameIsNoFile) {
+  const std::string what = "--config: '' is no file; give a path or leave it out";
+  EXPECT_EQ(complaint({"--config", ""}), what);
+  EXPECT_EQ(complaint({"--config="}), what);
+}
+
 TEST_F(ConfigFileTest, UnknownKeysAreErrors) {
   EXPECT_EQ(complains("prt = 5\n"), "--config: unknown key 'prt'; did you mean --port?");
   EXPECT_THAT(complains("help = true\n"), StartsWith("--config: unknown key 'help'"));

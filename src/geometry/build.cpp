@@ -120,7 +120,8 @@ Status apply_info(KernelGroup& group, std::size_t number, const GroupInfo* info,
   if (info != nullptr) {
     if (info->tokens_per_block < 0) return fault("negative tokens_per_block");
     if (info->tokens_per_block > 0) tokens = info->tokens_per_block;
-    group.window_tokens = info->sw_size_tokens;
+    // Clients take 0 for none as well; geometries that mean the same must have one fingerprint.
+    group.window_tokens = info->sw_size_tokens == 0 ? -1 : info->sw_size_tokens;
     group.extra_object_group_tag = info->extra_object_group_tag;
     group.recurrent_state = info->recurrent_state;
   }
@@ -133,8 +134,8 @@ Status apply_info(KernelGroup& group, std::size_t number, const GroupInfo* info,
                  " is not a multiple of tokens_per_block " + std::to_string(tokens));
   }
   const std::int64_t window = group.window_tokens;
-  if (window == 0 || window < -1) {
-    return fault("sliding window of " + std::to_string(window) + " tokens; -1 means none");
+  if (window < -1) {
+    return fault("sliding window of " + std::to_string(window) + " tokens; -1 or 0 means none");
   }
   const bool sub_chunk = window > 0 && window < chunk_tokens;
   if (sub_chunk && window % tokens != 0) {

@@ -79,14 +79,22 @@ TEST(Checks, BlockSizesAndWindowsMustFitTheChunk) {
   made.infos[0].tokens_per_block = 16;
   made.infos[0].sw_size_tokens = 40;
   EXPECT_THAT(refusal(made), HasSubstr("sliding window 40"));
-  made.infos[0].sw_size_tokens = 0;
-  EXPECT_THAT(refusal(made), HasSubstr("sliding window of 0"));
   made.infos[0].sw_size_tokens = -2;
   EXPECT_THAT(refusal(made), HasSubstr("sliding window of -2"));
   made.infos[0].sw_size_tokens = INT64_MAX;
   EXPECT_EQ(build(made).value().object_groups[0].window_chunks, INT32_MAX);
   made.infos[0].extra_object_group_tag = -1;
   EXPECT_THAT(refusal(made), HasSubstr("extra_object_group_tag"));
+}
+
+TEST(Checks, AWindowOfNoTokensIsNone) {
+  Registration made = two_layers();
+  const Geometry without = build(made).value();
+  made.infos[0].sw_size_tokens = 0;
+  const Geometry zero = build(made).value();
+  EXPECT_EQ(zero.kernel_groups[0].window_tokens, -1);
+  EXPECT_EQ(zero.fingerprint, without.fingerprint);
+  EXPECT_EQ(zero.object_groups[0].window_chunks, without.object_groups[0].window_chunks);
 }
 
 TEST(Checks, UnreportedBlockSizeIsTheRowsOfABlock) {

@@ -62,7 +62,7 @@ inline constexpr std::array kAll{
                       "Objects written to L1")),
     reference(counter("lmcache_mp_l1_read_chunks_total", "objects", "l1_tag, cache_salt",
                       "Objects read from L1")),
-    reference(counter("lmcache_mp_l1_evicted_chunks_total", "objects", "l1_tag",
+    reference(counter("lmcache_mp_l1_evicted_chunks_total", "objects", "l1_tag, cache_salt",
                       "Objects evicted from L1")),
     counter("lmcache_mp_l1_evicted_bytes_total", "bytes", "policy, reason",
             "Bytes evicted; reason allocation: because a store needed room, quota: "

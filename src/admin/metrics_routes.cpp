@@ -75,8 +75,7 @@ void l1(Exposition& out, const Context& context, const CacheStats& stats) {
   };
   by_salt(metric("lmcache_mp_l1_write_chunks_total"), &obs::L1Counts::written_objects);
   by_salt(metric("lmcache_mp_l1_read_chunks_total"), &obs::L1Counts::read_objects);
-  out.family(metric("lmcache_mp_l1_evicted_chunks_total"));
-  out.sample({kTag}, stats.evicted_objects);
+  by_salt(metric("lmcache_mp_l1_evicted_chunks_total"), &obs::L1Counts::evicted_objects);
   out.family(metric("lmcache_mp_l1_evicted_bytes_total"));
   for (const auto& [reason, name] : {std::pair(EvictionReason::kAllocation, "allocation"),
                                      std::pair(EvictionReason::kQuota, "quota"),

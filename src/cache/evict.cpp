@@ -104,6 +104,7 @@ std::uint64_t ChunkTable::evict(ChunkId id) {
   const std::uint64_t bytes = chunks_[id].bytes;
   const std::uint64_t before = objects_.count();
   const ChunkId parent = chunks_[id].parent;
+  obs::Counter& evicted = keyspaces_.tenants().evicted_objects(tenant_of(chunks_[id]));
   unlink(id);
   index_.erase(id);
   policy_->evicted(id);
@@ -114,6 +115,7 @@ std::uint64_t ChunkTable::evict(ChunkId id) {
     goes_next(parent);
   }
   counted_.evicted_objects += before - objects_.count();
+  evicted.add(before - objects_.count());
   return bytes;
 }
 
@@ -140,6 +142,7 @@ std::uint64_t ChunkTable::thin(ChunkId id) {
   counted_.thinned_bytes += bytes;
   counted_.thinned_objects += before - objects_.count();
   counted_.evicted_objects += before - objects_.count();
+  keyspaces_.tenants().evicted_objects(tenant_of(chunk)).add(before - objects_.count());
   return bytes;
 }
 

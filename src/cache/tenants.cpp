@@ -75,6 +75,12 @@ std::vector<TenantUsage> Tenants::limited() const {
   return all;
 }
 
+obs::Counter& Tenants::evicted_objects(TenantId id) {
+  Slot& slot = slots_[id];
+  if (slot.evicted == nullptr) slot.evicted = &obs::metrics().l1.row({*slot.salt}).evicted_objects;
+  return *slot.evicted;
+}
+
 void Tenants::change(TenantId id, std::int64_t used, std::int64_t busy) {
   if (used == 0 && busy == 0) return;
   leave_sums(id);

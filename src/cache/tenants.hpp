@@ -24,6 +24,7 @@
 
 #include "cache/chunk.hpp"
 #include "cache/paged.hpp"
+#include "obs/metrics.hpp"
 
 namespace lmcache::cache {
 
@@ -52,6 +53,9 @@ class Tenants {
   }
   [[nodiscard]] std::uint64_t total_used() const noexcept { return total_used_; }
   [[nodiscard]] std::uint64_t total_busy() const noexcept { return total_busy_; }
+  /// How many objects of its cache_salt were evicted, of all caches of the process; lasts longer
+  /// than the tenant.
+  [[nodiscard]] obs::Counter& evicted_objects(TenantId id);
   /// What the floors of all but `id` take.
   [[nodiscard]] std::uint64_t floor_of_others(TenantId id) const noexcept {
     return total_floor_ - slots_[id].floor();
@@ -65,6 +69,7 @@ class Tenants {
     const std::string* salt = nullptr;
     std::uint64_t references = 0, used = 0, busy = 0;
     TenantQuota quota;
+    obs::Counter* evicted = nullptr;  ///< from the first eviction on: rows of the metric are few
     /// A maximum below it takes its place.
     [[nodiscard]] std::uint64_t guarantee() const noexcept;
     [[nodiscard]] std::uint64_t floor() const noexcept;

@@ -70,7 +70,7 @@ struct LookupCounts {
 };
 /// By cache_salt.
 struct L1Counts {
-  Counter written_objects, read_objects;
+  Counter written_objects, read_objects, evicted_objects;
 };
 /// By model, cache_salt and worker.
 struct LoadCounts {

@@ -204,6 +204,7 @@ class Evictions(AdminCase):
         eventually(lambda: self.evicted("allocation") == 4, "the store took four")
         eventually(lambda: self.evicted("watermark") == 20, "down to 12 of 32")
         self.assertEqual((self.evicted("allocation"), self.evicted("quota")), (4, 4))
+        self.assertEqual(self.value("l1_evicted_chunks_total", l1_tag="_default", cache_salt="team"), 28)
         engine.unregister()
 
 

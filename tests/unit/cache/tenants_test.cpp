@@ -49,6 +49,18 @@ TEST_F(Isolated, UsageCountsObjectsAndStoresUnderWay) {
   EXPECT_EQ(units_of("a"), 0u);
 }
 
+TEST_F(Isolated, EvictionsAreCountedByCacheSalt) {
+  make({{"evicted a", {0, 10 * kUnit}}});
+  const Side limited = tenant("evicted a"), other = tenant("evicted b");
+  ASSERT_TRUE(store(*cache_, other, chain_of(1, 10)));
+  ASSERT_TRUE(store(*cache_, limited, chain_of(2, 8)));
+  ASSERT_TRUE(store(*cache_, limited, chain_of(3, 8)));
+  EXPECT_EQ(obs::metrics().l1.row({"evicted a"}).evicted_objects.value(),
+            cache_->stats().evicted_objects);
+  EXPECT_GT(cache_->stats().evicted_objects, 0u);
+  EXPECT_EQ(obs::metrics().l1.row({"evicted b"}).evicted_objects.value(), 0u);
+}
+
 TEST_F(Isolated, ATenantAtItsMaximumEvictsItsOwn) {
   make({{"a", {0, 10 * kUnit}}});
   ASSERT_TRUE(store(*cache_, b_, chain_of(1, 10)));

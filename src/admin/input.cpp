@@ -89,7 +89,8 @@ bool Input::boolean(const std::string& name, bool fallback) {
   const Json* value = field(name, false);
   if (value == nullptr) return fallback;
   // The reference's framework takes 0 and 1 for one too.
-  if (*value == 0 || *value == 1) return *value == 1;
+  const bool is_true = *value == 1;
+  if (is_true || *value == 0) return is_true;
   if (!value->is_boolean()) {
     problem("bool_type", {"body", name}, "Input should be true or false");
     return fallback;

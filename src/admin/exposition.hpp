@@ -28,7 +28,7 @@ struct MetricInfo {
 };
 
 enum class Format : std::uint8_t { kText, kOpenMetrics };
-/// What an Accept header asks for: OpenMetrics if it names it, as the reference's does.
+/// What an Accept header asks for: OpenMetrics if it names it.
 [[nodiscard]] Format format_for(std::string_view accept) noexcept;
 [[nodiscard]] std::string_view media_type(Format format) noexcept;
 

@@ -29,6 +29,7 @@ class Peer final : public net::Connection {
   ~Peer() override;
 
   void message(wire::Message message, net::ReplySlot slot) override;
+  void proven_by_heartbeats() override { engine_.instances().prove(id_); }
 
  private:
   /// True if the request has been answered here.

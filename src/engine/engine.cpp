@@ -107,9 +107,7 @@ void Engine::maintain(Clock::time_point now) {
   }
   known_tokens_.expire(now - config_.session_ttl);
   chains_.expire(now - config_.session_ttl);
-  // With heartbeats every open connection has proven its worker alive; silence says something only
-  // without them.
-  if (config_.heartbeat_interval.count() == 0 && config_.worker_reap_timeout.count() > 0) {
+  if (config_.worker_reap_timeout.count() > 0) {
     for (const InstancePtr& worker : instances_.reap(now - config_.worker_reap_timeout,
                                                      now - config_.worker_registration_grace)) {
       obs::log_event(obs::Level::kWarn, "worker reaped: silent for too long",

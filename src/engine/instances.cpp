@@ -9,6 +9,18 @@ void Instances::open(net::PeerId peer) {
   peers_.try_emplace(peer);
 }
 
+void Instances::prove(net::PeerId peer) {
+  const std::lock_guard lock(mutex_);
+  if (const auto found = peers_.find(peer); found != peers_.end()) found->second.proven = true;
+}
+
+bool Instances::proven(const Entry& entry) const {
+  return std::ranges::any_of(entry.peers, [this](net::PeerId peer) {
+    const auto found = peers_.find(peer);
+    return found != peers_.end() && found->second.proven;
+  });
+}
+
 InstancePtr Instances::erase(std::unordered_map<wire::InstanceId, Entry>::iterator entry) {
   for (const net::PeerId peer : entry->second.peers) {
     if (const auto found = peers_.find(peer); found != peers_.end())
@@ -131,8 +143,9 @@ std::vector<InstancePtr> Instances::reap(Clock::time_point silent_before,
   const std::lock_guard lock(mutex_);
   for (auto entry = entries_.begin(); entry != entries_.end();) {
     const auto next = std::next(entry);
-    if (entry->second.last_seen < (entry->second.pinged ? silent_before : never_pinged_before))
-      gone.push_back(erase(entry));
+    const bool silent =
+        entry->second.last_seen < (entry->second.pinged ? silent_before : never_pinged_before);
+    if (silent && !proven(entry->second)) gone.push_back(erase(entry));
     entry = next;
   }
   return gone;

@@ -3,7 +3,8 @@
 // A worker lives as long as a connection it has used is open (a dead peer's connection is closed by
 // TCP or by our heartbeat); with its last connection goes the worker and its mappings. Transfers
 // under way hold their own reference, so memory is unmapped when the last copy ends. The reap
-// timeout only matters where connections prove nothing, i.e. with heartbeats switched off.
+// timeout only matters where connections prove nothing: with heartbeats switched off, or where no
+// peer of the worker answers them (ZMTP 3.0).
 //
 // Threads: any; ping runs on I/O threads, so nothing slow happens under the mutex (mappings are
 // destroyed by the caller after it is released).
@@ -55,6 +56,8 @@ class Instances {
   /// The connection has gone; returns the workers that went with it (to be destroyed outside of any
   /// lock).
   [[nodiscard]] std::vector<InstancePtr> close(net::PeerId peer);
+  /// The connection ends when its peer falls silent: while it is open, its workers live.
+  void prove(net::PeerId peer);
 
   /// A registration was received: pings of the id are answered true from now on. Ended by put() or
   /// forget_announced().
@@ -77,7 +80,8 @@ class Instances {
       const std::string& model, std::uint32_t world_size,
       std::optional<wire::InstanceId> except = std::nullopt) const;
 
-  /// Workers silent for too long; returned to be destroyed outside of any lock.
+  /// Workers silent for too long, of those that no connection proves alive; returned to be
+  /// destroyed outside of any lock.
   [[nodiscard]] std::vector<InstancePtr> reap(Clock::time_point silent_before,
                                               Clock::time_point never_pinged_before);
   /// Every registered worker, by id.
@@ -102,8 +106,10 @@ class Instances {
     std::unordered_set<wire::InstanceId> used;            // workers this connection has named
     std::unordered_set<wire::InstanceId> told;            // unknown ids answered false once
     std::unordered_multiset<wire::InstanceId> announced;  // registrations in progress
+    bool proven = false;                                  // silence would have ended it
   };
 
+  [[nodiscard]] bool proven(const Entry& entry) const;
   InstancePtr erase(std::unordered_map<wire::InstanceId, Entry>::iterator entry);
 
   mutable std::mutex mutex_;  // guards everything below

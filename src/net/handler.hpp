@@ -58,6 +58,9 @@ class Connection {
   virtual ~Connection() = default;
   /// In order of arrival.
   virtual void message(wire::Message message, ReplySlot slot) = 0;
+  /// The peer answers heartbeats: from now on its silence ends the connection. Once at most, and
+  /// before or between messages.
+  virtual void proven_by_heartbeats() {}
 };
 
 /// Implemented by the request layer. Calls come from all I/O threads and may not block.

@@ -40,7 +40,7 @@ Heartbeat::Time Heartbeat::next() const noexcept {
 
 Heartbeat::Duration Heartbeat::limit() const noexcept {
   if (paused_) return Duration{0};
-  const Duration own = interval_.count() != 0 && answers_ ? timeout_ : Duration{0};
+  const Duration own = judges() ? timeout_ : Duration{0};
   if (own.count() == 0 || ttl_.count() == 0) return std::max(own, ttl_);
   return std::min(own, ttl_);
 }

@@ -25,6 +25,10 @@ class Heartbeat {
   /// The peer sent PING and wants to be dropped when it is silent for `ttl` (0: no wish).
   void peer_ping(std::chrono::milliseconds ttl) noexcept { ttl_ = ttl; }
   void peer_pong() noexcept { answers_ = true; }
+  /// Whether silence ends the connection, so that an open one proves its peer alive.
+  [[nodiscard]] bool judges() const noexcept {
+    return answers_ && interval_.count() != 0 && timeout_.count() != 0;
+  }
   /// While we do not read, silence means nothing.
   void pause() noexcept { paused_ = true; }
   void resume(Time now) noexcept;

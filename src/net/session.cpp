@@ -203,7 +203,10 @@ void Session::handle(ZmtpEvent event) {
       arm_timer(heartbeat_.next());
       break;
     case ZmtpEvent::kPong:
-      heartbeat_.peer_pong();
+      if (!heartbeat_.judges()) {
+        heartbeat_.peer_pong();
+        if (heartbeat_.judges()) above_->proven_by_heartbeats();
+      }
       break;
     case ZmtpEvent::kFailed:
       protocol_error();
@@ -226,6 +229,7 @@ void Session::opened() {
   heartbeat_.start(Heartbeat::Clock::now(), peer.minor >= 1);
   arm_timer(heartbeat_.next());
   above_ = shared_->handler.opened(peer_, name_);
+  if (heartbeat_.judges()) above_->proven_by_heartbeats();
 }
 
 void Session::identity_granted() {

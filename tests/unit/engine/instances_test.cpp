@@ -113,5 +113,17 @@ TEST_F(InstancesTest, ReapingGoesByLastSignOfLife) {
   EXPECT_EQ(gone[0]->id, 2);
 }
 
+TEST_F(InstancesTest, AWorkerThatAnyConnectionProvesAliveIsNotReaped) {
+  using std::chrono::seconds;
+  instances.put(1, worker(1), now - seconds(7200));
+  instances.put(2, worker(2), now - seconds(7200));
+  instances.put(2, worker(3), now - seconds(7200));
+  static_cast<void>(instances.find(1, 3, now - seconds(7200)));
+  instances.prove(1);
+  const auto gone = instances.reap(now - seconds(120), now - seconds(3600));
+  ASSERT_EQ(gone.size(), 1u);
+  EXPECT_EQ(gone[0]->id, 2) << "1 and 3 are used by a connection that answers heartbeats";
+}
+
 }  // namespace
 }  // namespace lmcache::engine

@@ -33,6 +33,7 @@ struct Recorder : Handler {
     void message(wire::Message message, ReplySlot slot) override {
       recorder.message(id, message, std::move(slot));
     }
+    void proven_by_heartbeats() override { recorder.log.push_back("proven " + std::to_string(id)); }
     Recorder& recorder;
     PeerId id;
   };
@@ -145,7 +146,7 @@ TEST_F(SessionTest, GreetsAtOnceAndOpensAfterReady) {
   EXPECT_TRUE(recorder.log.empty());
   peer->send(test::ready());
   run();
-  EXPECT_EQ(recorder.log, std::vector<std::string>{"opened 1 memory"});
+  EXPECT_EQ(recorder.log, (std::vector<std::string>{"opened 1 memory", "proven 1"}));
   peer->hang_up();
   run();
   EXPECT_EQ(recorder.log.back(), "closed 1");
@@ -231,6 +232,24 @@ TEST_F(SessionTest, AnswersPingsAlsoInsideAMessage) {
   peer->send(command("SOMETHING", "new") + frame("op"));
   run();
   EXPECT_EQ(peer->received(), frame("u", 1) + frame("op"));
+}
+
+TEST_F(SessionTest, AnOlderPeerProvesItsLifeOnceItHasAnsweredAPing) {
+  auto peer = connect();
+  peer->send(test::greeting(3, 0) + test::ready());
+  run();
+  EXPECT_EQ(recorder.log, std::vector<std::string>{"opened 1 memory"}) << "it may not know PING";
+  peer->send(command("PONG", "") + command("PONG", ""));
+  run();
+  EXPECT_EQ(recorder.log, (std::vector<std::string>{"opened 1 memory", "proven 1"}));
+}
+
+TEST_F(SessionTest, WithoutHeartbeatsNoConnectionProvesAnything) {
+  options.heartbeat_interval = std::chrono::milliseconds{0};
+  auto peer = connect_ready();
+  peer->send(command("PONG", ""));
+  run();
+  EXPECT_EQ(recorder.log, std::vector<std::string>{"opened 1 memory"});
 }
 
 TEST_F(SessionTest, TellsAPeerOfTheWrongTypeAndWaitsForItToHangUp) {

@@ -128,10 +128,11 @@ stage_fuzz() {
   [ $ran -gt 0 ]
 }
 
-# What that build compiled: files that need CUDA are in no build with clang.
+# What that build compiled, several files of a folder at a time: most of the work is in the headers that they share. Files that
+# need CUDA are in no build with clang.
 stage_tidy() {
   "$venv/bin/python" -c 'import json; print(*(c["file"] for c in json.load(open("build/asan/compile_commands.json"))), sep="\n")' \
-    | grep "^$PWD/src/.*\.cpp$" | sort -u | xargs -n 4 -P "$(nproc)" clang-tidy --quiet -p build/asan
+    | grep "^$PWD/build/asan/src/.*/Unity/" | sort -u | xargs -n 1 -P "$(nproc)" clang-tidy --quiet -p build/asan
 }
 
 # What has threads, and the published client. In a shell of its own, because CMake runs the tests while building, to list their
@@ -149,6 +150,13 @@ for stage in "${stages[@]}"; do
   declare -F "stage_$stage" > /dev/null || { echo "no such stage: $stage (--list names them)" >&2; exit 2; }
 done
 
+# Of a log the first things that went wrong, which may be far from its end, and the end.
+what_failed() {
+  grep -nE -A 15 '^(FAIL|ERROR): |^FAILED|\[  FAILED  \]|Sanitizer: |runtime error: |[ :]error: |Assertion' "$1" | head -n 100
+  echo "-- the end of $1:"
+  tail -n 30 "$1"
+}
+
 mkdir -p "$logs"
 summary=()
 status=0
@@ -159,7 +167,7 @@ for stage in "${stages[@]}"; do
   else
     line=$(printf 'FAILED  %-18s %5d s   %s' "$stage" $((SECONDS - begin)) "build/logs/$stage.log")
     status=1
-    tail -n 60 "$logs/$stage.log"
+    what_failed "$logs/$stage.log"
   fi
   echo "$line"
   summary+=("$line")

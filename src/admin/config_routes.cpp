@@ -90,7 +90,7 @@ Json limits(const ServerConfig& c) {
           {"shutdown_timeout_seconds", seconds(c.shutdown_timeout)}};
 }
 
-Json http(const ServerConfig& c) {
+Json http_settings(const ServerConfig& c) {
   return {{"http_host", c.http_host},
           {"http_port", c.http_port},
           {"http_tcp", c.http_tcp},
@@ -107,7 +107,7 @@ void add_config_routes(Router& router, const Context& context) {
   const Json all{{"mp", requests(c)},
                  {"storage_manager", storage(c)},
                  {"observability", observability(c)},
-                 {"http", http(c)},
+                 {"http", http_settings(c)},
                  {"limits", limits(c)}};
   router.add({Verb::get, "/config", "What the server was started with",
               [all, &server = context.server](const Request&) {

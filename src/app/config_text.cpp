@@ -9,14 +9,14 @@
 namespace lmcache::app {
 namespace {
 
-constexpr std::size_t kWidth = 100;
+constexpr std::size_t kTextWidth = 100;
 
 /// Words of `text` in comment lines.
 void append_comment(std::string& out, const std::string& text) {
   std::istringstream words(text);
   std::string line(1, '#');
   for (std::string word; words >> word;) {
-    if (line.size() + 1 + word.size() > kWidth) {
+    if (line.size() + 1 + word.size() > kTextWidth) {
       out.append(line).append("\n");
       line.assign(1, '#');
     }

@@ -7,17 +7,17 @@
 namespace lmcache::app {
 namespace {
 
-constexpr std::size_t kWidth = 98;
+constexpr std::size_t kHelpWidth = 98;
 constexpr std::size_t kIndent = 8;
 
-/// `text` in lines of at most kWidth, each indented.
+/// `text` in lines of at most kHelpWidth, each indented.
 void append_wrapped(std::string& out, const std::string& text) {
   const std::string indent(kIndent, ' ');
   std::istringstream words(text);
   std::string word;
   std::string line;
   while (words >> word) {
-    if (!line.empty() && kIndent + line.size() + 1 + word.size() > kWidth) {
+    if (!line.empty() && kIndent + line.size() + 1 + word.size() > kHelpWidth) {
       out += indent + line + "\n";
       line.clear();
     }

@@ -5,7 +5,7 @@
 namespace lmcache::app {
 namespace {
 
-constexpr std::size_t kWidth = 100;
+constexpr std::size_t kSourceWidth = 100;
 
 /// A hyphen is a minus, so that what is copied from the page works.
 std::string escaped(std::string_view text) {
@@ -68,7 +68,7 @@ void ManPage::append_text(std::string_view text) {
   };
   for (std::string word; words >> word;) {
     const std::string next = escaped(word);
-    if (!line.empty() && line.size() + 1 + next.size() > kWidth) end_line();
+    if (!line.empty() && line.size() + 1 + next.size() > kSourceWidth) end_line();
     line.append(line.empty() ? "" : " ").append(next);
   }
   if (!line.empty()) end_line();

@@ -10,7 +10,7 @@
 namespace lmcache::commands {
 namespace {
 
-constexpr double kGib = 1024.0 * 1024.0 * 1024.0;
+constexpr double kBytesPerGib = 1024.0 * 1024.0 * 1024.0;
 
 void add_overview(Report& report, const Json& status, const std::string& url) {
   const Json l1 = at(status, {"storage_manager", "l1_manager"});
@@ -19,8 +19,8 @@ void add_overview(Report& report, const Json& status, const std::string& url) {
   report.add("url", "URL", url);
   report.add("engine_type", "Engine type", at(status, {"engine_type"}));
   report.add("chunk_size", "Chunk size", at(status, {"chunk_size"}));
-  const double total = number(at(l1, {"memory_total_bytes"})) / kGib;
-  const double used = number(at(l1, {"memory_used_bytes"})) / kGib;
+  const double total = number(at(l1, {"memory_total_bytes"})) / kBytesPerGib;
+  const double used = number(at(l1, {"memory_used_bytes"})) / kBytesPerGib;
   char text[64];
   std::snprintf(text, sizeof text, "%.2f (%.1f%%)", used,
                 100 * number(at(l1, {"memory_usage_ratio"})));

@@ -11,7 +11,7 @@ constexpr std::int64_t kVersion = 1;
 constexpr std::byte kCudaMallocType{'c'};
 constexpr std::byte kExpandableType{'e'};
 
-Error malformed(std::string text) {
+Error bad_descriptor(std::string text) {
   return {Cause::kMalformed, "tensor descriptor: " + std::move(text)};
 }
 
@@ -177,7 +177,8 @@ unsigned present(const Fields& f) {
 
 Result<DeviceMemory> cuda_raw_memory(const Fields& f) {
   CudaRawMemory memory;
-  if (!copy_exact(*f.ipc_handle, memory.handle)) return malformed("ipc_handle must have 64 bytes");
+  if (!copy_exact(*f.ipc_handle, memory.handle))
+    return bad_descriptor("ipc_handle must have 64 bytes");
   memory.alloc_offset = static_cast<std::uint64_t>(*f.alloc_offset);
   memory.nbytes = static_cast<std::uint64_t>(*f.nbytes);
   return memory;
@@ -190,17 +191,18 @@ Result<DeviceMemory> cuda_vmm_memory(const Fields& f) {
                  "would have to arrive out of band, "
                  "and no released client sends it; use fabric handles or cudaMalloc memory"};
   }
-  if (*f.kind != "fabric") return malformed("cuda_vmm kind must be posix_fd or fabric");
+  if (*f.kind != "fabric") return bad_descriptor("cuda_vmm kind must be posix_fd or fabric");
   CudaVmmMemory memory;
-  if (!copy_exact(*f.export_id, memory.export_id)) return malformed("export_id must have 16 bytes");
+  if (!copy_exact(*f.export_id, memory.export_id))
+    return bad_descriptor("export_id must have 16 bytes");
   if (!f.fabric_blob || !copy_exact(*f.fabric_blob, memory.fabric))
-    return malformed("fabric_blob must have 64 bytes");
+    return bad_descriptor("fabric_blob must have 64 bytes");
   memory.alloc_bytes = static_cast<std::uint64_t>(*f.alloc_size);
   memory.alloc_offset = static_cast<std::uint64_t>(*f.alloc_offset);
   memory.nbytes = static_cast<std::uint64_t>(*f.nbytes);
   if (memory.alloc_offset > memory.alloc_bytes ||
       memory.nbytes > memory.alloc_bytes - memory.alloc_offset) {
-    return malformed("cuda_vmm tensor lies outside its allocation");
+    return bad_descriptor("cuda_vmm tensor lies outside its allocation");
   }
   return memory;
 }
@@ -211,7 +213,7 @@ Result<DeviceMemory> assemble(const Fields& f) {
   const unsigned have = present(f);
   const auto exactly = [&](unsigned want) { return have == want; };
   const Error fields =
-      malformed("a field of type '" + *f.type + "' is missing or does not belong to it");
+      bad_descriptor("a field of type '" + *f.type + "' is missing or does not belong to it");
   if (*f.type == "cpu_shm") {
     if (!exactly(kCpu)) return fields;
     return CpuShmMemory{*f.shm_name, static_cast<std::uint64_t>(*f.nbytes)};
@@ -240,18 +242,18 @@ Result<Descriptor> decode_descriptor(ByteView data) {
   Descriptor out;
   Fields fields;
   std::size_t entries = 0;
-  if (!in.read_map(entries)) return malformed("not a map");
+  if (!in.read_map(entries)) return bad_descriptor("not a map");
   for (; entries > 0; --entries) {
     std::string_view name;
     if (!in.read_string(name) || !read_field(in, name, fields, out)) {
-      return malformed(std::string(in.error()) + " (field '" + std::string(name.substr(0, 32)) +
-                       "')");
+      return bad_descriptor(std::string(in.error()) + " (field '" +
+                            std::string(name.substr(0, 32)) + "')");
     }
   }
-  if (!in.finished()) return malformed(std::string(in.error()));
-  if (!fields.type) return malformed("field 'type' is missing");
-  if (fields.version != kVersion) return malformed("version must be 1");
-  if (!fields.metadata_seen) return malformed("field 'metadata' is missing");
+  if (!in.finished()) return bad_descriptor(std::string(in.error()));
+  if (!fields.type) return bad_descriptor("field 'type' is missing");
+  if (fields.version != kVersion) return bad_descriptor("version must be 1");
+  if (!fields.metadata_seen) return bad_descriptor("field 'metadata' is missing");
   auto memory = assemble(fields);
   if (!memory) return memory.error();
   out.memory = std::move(*memory);

@@ -14,6 +14,9 @@ inline constexpr std::size_t kZmtpGreetingBytes = 64;
 inline constexpr std::size_t kZmtpIdentityBytesMax = 255;
 inline constexpr std::size_t kZmtpPingContextBytesMax = 16;
 
+/// Bits of a frame's first octet; the others are ignored.
+inline constexpr std::uint8_t kFlagMore = 1, kFlagLong = 2, kFlagCommand = 4;
+
 /// What one peer may make us hold.
 struct ZmtpLimits {
   std::uint64_t message_bytes = 64ull << 20;  ///< all frames of one message together

@@ -15,8 +15,6 @@ constexpr std::size_t kBufferBytes = 16 * 1024;
 // picks up the frames behind it with the same read.
 constexpr std::size_t kDirectBytes = kBufferBytes;
 
-constexpr std::uint8_t kFlagMore = 1, kFlagLong = 2, kFlagCommand = 4;  // other bits: ignored
-
 // Positions in the greeting.
 constexpr std::size_t kSignatureEnd = 9, kVersionMajor = 10, kVersionMinor = 11;
 constexpr std::size_t kMechanismBegin = 12, kMechanismBytes = 20;

@@ -12,8 +12,6 @@ namespace {
 constexpr std::size_t kPackedBytes = 16 * 1024;
 constexpr std::size_t kLeastSegmentBytes = 512;
 
-constexpr std::uint8_t kFlagMore = 1, kFlagLong = 2, kFlagCommand = 4;
-
 ByteView view(std::string_view text) noexcept {
   return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
 }

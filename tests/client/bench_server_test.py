@@ -131,6 +131,7 @@ class BenchServer(ServerCase):
         self.assertGreater(rounds, 0)
 
     def test_ctrl_c_tidies_up(self):
+        eventually(lambda: self.workers() == 0, "the figures, a second old at most, have forgotten the test before")
         process = subprocess.Popen([BINARY, "bench", "server", self.server.url, "--tokens", "256", "--requests", "1000000"],
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         eventually(lambda: self.workers() == 1, "it has registered")

@@ -17,7 +17,7 @@ namespace {
 
 using Bytes = std::vector<std::uint8_t>;
 
-std::vector<Bytes> load(const char* folder) {
+std::vector<Bytes> read_seeds(const char* folder) {
   std::vector<std::filesystem::path> paths;
   for (const auto& entry : std::filesystem::directory_iterator(folder))
     paths.push_back(entry.path());
@@ -77,7 +77,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: %s CORPUS_FOLDER MUTATIONS_PER_SEED\n", argv[0]);
     return 2;
   }
-  const auto seeds = load(argv[1]);
+  const auto seeds = read_seeds(argv[1]);
   if (seeds.empty()) {
     std::fprintf(stderr, "no seeds in %s\n", argv[1]);
     return 1;

@@ -9,12 +9,12 @@ namespace {
 
 using ::testing::HasSubstr;
 
-Result<Geometry> build(const Registration& made, GeometryOptions options = {}) {
+Result<Geometry> try_build(const Registration& made, GeometryOptions options = {}) {
   return build_geometry(made.tensors, EngineType::kVllm, made.hints, made.infos, options);
 }
 
 std::string refusal(const Registration& made, GeometryOptions options = {}) {
-  const Result<Geometry> geometry = build(made, options);
+  const Result<Geometry> geometry = try_build(made, options);
   if (geometry) return "accepted";
   EXPECT_EQ(geometry.error().cause, Cause::kBadGeometry);
   return geometry.error().text;
@@ -39,13 +39,13 @@ TEST(Checks, OrderOfTheClientsGroupsCounts) {
   made.infos = {group_info(1, {1}, 16), group_info(0, {0}, 16)};
   EXPECT_THAT(refusal(made), HasSubstr("[0] [1]"));
   std::swap(made.infos[0], made.infos[1]);
-  EXPECT_TRUE(build(made));
+  EXPECT_TRUE(try_build(made));
 }
 
 TEST(Checks, LayersInNoGroupAreNotLookedAt) {
   Registration made = two_layers();
   made.tensors.push_back({"no such dtype", {-3, 0}, {1}, -1, 0});
-  const Geometry geometry = build(made).value();
+  const Geometry geometry = try_build(made).value();
   EXPECT_EQ(geometry.kernel_groups[0].layers, 2u);
   EXPECT_EQ(geometry.num_tensors, 3u);
 }
@@ -82,16 +82,16 @@ TEST(Checks, BlockSizesAndWindowsMustFitTheChunk) {
   made.infos[0].sw_size_tokens = -2;
   EXPECT_THAT(refusal(made), HasSubstr("sliding window of -2"));
   made.infos[0].sw_size_tokens = INT64_MAX;
-  EXPECT_EQ(build(made).value().object_groups[0].window_chunks, INT32_MAX);
+  EXPECT_EQ(try_build(made).value().object_groups[0].window_chunks, INT32_MAX);
   made.infos[0].extra_object_group_tag = -1;
   EXPECT_THAT(refusal(made), HasSubstr("extra_object_group_tag"));
 }
 
 TEST(Checks, AWindowOfNoTokensIsNone) {
   Registration made = two_layers();
-  const Geometry without = build(made).value();
+  const Geometry without = try_build(made).value();
   made.infos[0].sw_size_tokens = 0;
-  const Geometry zero = build(made).value();
+  const Geometry zero = try_build(made).value();
   EXPECT_EQ(zero.kernel_groups[0].window_tokens, -1);
   EXPECT_EQ(zero.fingerprint, without.fingerprint);
   EXPECT_EQ(zero.object_groups[0].window_chunks, without.object_groups[0].window_chunks);
@@ -100,9 +100,9 @@ TEST(Checks, AWindowOfNoTokensIsNone) {
 TEST(Checks, UnreportedBlockSizeIsTheRowsOfABlock) {
   Registration made = two_layers();
   made.infos[0].tokens_per_block = 0;
-  EXPECT_EQ(build(made).value().kernel_groups[0].tokens_per_block, 16u);
+  EXPECT_EQ(try_build(made).value().kernel_groups[0].tokens_per_block, 16u);
   made.infos.clear();
-  EXPECT_EQ(build(made).value().kernel_groups[0].ids_per_chunk, 16u);
+  EXPECT_EQ(try_build(made).value().kernel_groups[0].ids_per_chunk, 16u);
 }
 
 TEST(Checks, BlocksOfAGroupMustBeEquallyFarApart) {
@@ -110,13 +110,13 @@ TEST(Checks, BlocksOfAGroupMustBeEquallyFarApart) {
   made.tensors[1] = strided("bfloat16", {4, 16, 8, 128}, {20000, 1024, 128, 1});
   EXPECT_THAT(refusal(made), HasSubstr("blocks are 32768 and 40000 bytes apart"));
   made.tensors[0] = made.tensors[1];
-  EXPECT_EQ(build(made).value().kernel_groups[0].block_stride_bytes, 40000u);
+  EXPECT_EQ(try_build(made).value().kernel_groups[0].block_stride_bytes, 40000u);
 }
 
 TEST(Checks, TheSmallestLayerLimitsTheIds) {
   Registration made = two_layers();
   made.tensors[0] = dense("bfloat16", {9, 16, 8, 128});
-  EXPECT_EQ(build(made).value().kernel_groups[0].num_blocks, 4u);
+  EXPECT_EQ(try_build(made).value().kernel_groups[0].num_blocks, 4u);
 }
 
 TEST(Checks, OneByteBeyondTheSegmentIsRefused) {
@@ -170,11 +170,11 @@ TEST(Checks, TextOfErrorsStaysPrintableAndShort) {
 
 TEST(Formats, CrossLayerTensorOfVllm) {
   Registration made{{dense("bfloat16", {5, 3, 2, 16, 8, 64})}, {}, {}};
-  EXPECT_EQ(build(made).value().kernel_groups[0].format, KvFormat::kNbNlTwoBsNhHs);
+  EXPECT_EQ(try_build(made).value().kernel_groups[0].format, KvFormat::kNbNlTwoBsNhHs);
   made.hints = kv_layout("HND");
-  EXPECT_EQ(build(made).value().kernel_groups[0].format, KvFormat::kNbNlTwoNhBsHs);
+  EXPECT_EQ(try_build(made).value().kernel_groups[0].format, KvFormat::kNbNlTwoNhBsHs);
   made.infos = {group_info(0, {0, 2}, 8)};
-  const Geometry geometry = build(made).value();
+  const Geometry geometry = try_build(made).value();
   EXPECT_EQ(geometry.kernel_groups[0].layer_indices, (std::vector<std::uint32_t>{0, 2}));
   made.tensors = {dense("bfloat16", {2, 3, 2, 1, 8, 64})};
   made.infos.clear();

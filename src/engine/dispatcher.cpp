@@ -13,6 +13,14 @@ Error wrong_frame_count(const wire::Operation& operation, std::size_t found) {
                                  " payload frames, got " + std::to_string(found)};
 }
 
+/// No stream is ever open here, and controls of unknown streams are to be ignored.
+bool is_stream_control(const wire::Message& message) {
+  if (message.frame_count() != 3 || !message.frame(1).empty()) return false;
+  const wire::ByteView control = message.frame(2);
+  const std::string_view text(reinterpret_cast<const char*>(control.data()), control.size());
+  return text == "ack" || text == "cancel";
+}
+
 /// One connection's messages. Its requests may outlive it in the channel, which is told.
 class Peer final : public net::Connection {
  public:
@@ -58,9 +66,7 @@ Peer::~Peer() {
 
 void Peer::message(wire::Message message, net::ReplySlot slot) {
   const std::size_t frames = message.frame_count();
-  // A control message of a stream (empty operation, "ack" or "cancel"). No stream is ever open
-  // here, and controls of unknown streams are to be ignored.
-  if (frames >= 2 && message.frame(1).empty()) return;
+  if (is_stream_control(message)) return;
 
   const wire::Operation* operation = frames >= 2 ? wire::find_operation(message.frame(1)) : nullptr;
   Responder responder(std::move(slot), message.frame(0),

@@ -8,6 +8,7 @@
 #include "fuzz/input.hpp"
 #include "obs/log.hpp"
 #include "support/harness.hpp"
+#include "support/zmtp_peer.hpp"
 
 namespace {
 
@@ -101,7 +102,8 @@ class Script {
   }
 
   void send(Peer& peer, const Frames& frames) {
-    const bool control = frames.size() >= 2 && frames[1].empty();
+    const bool control = frames.size() == 3 && frames[1].empty() &&
+                         (frames[2] == test::bytes("ack") || frames[2] == test::bytes("cancel"));
     auto reply = std::make_shared<Reply>(all_, frames[0], control);
     replies_.push_back(reply);
     peer.replies.push_back(reply);

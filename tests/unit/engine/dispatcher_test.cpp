@@ -111,6 +111,15 @@ TEST_F(DispatcherTest, StrayStreamControlsAreIgnored) {
   EXPECT_THROW(static_cast<void>(cancel.get()), std::future_error);
 }
 
+TEST_F(DispatcherTest, AnEmptyOperationThatIsNoControlIsAnswered) {
+  for (const Frames& payload :
+       {Frames{}, Frames{Pack().raw({'a', 'c', 'k', '!'})}, Frames{{}, {}}}) {
+    Frames frames{Pack().integer(1), wire::Bytes{}};
+    frames.insert(frames.end(), payload.begin(), payload.end());
+    EXPECT_FALSE(error_text(harness.send(peer, frames).get()).empty());
+  }
+}
+
 TEST_F(DispatcherTest, FailuresAreCountedByOperationAndCause) {
   const auto count = [] {
     std::uint64_t n = 0;

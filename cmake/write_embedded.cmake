@@ -10,10 +10,10 @@ string(REGEX REPLACE "((0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,))
 file(WRITE ${OUTPUT} "#include <string_view>
 namespace lmcache::embedded {
 namespace {
-constexpr unsigned char kBytes[] = {
+constexpr unsigned char ${NAME}Bytes[] = {
 ${bytes}};
 }
 extern const std::string_view ${NAME};
-const std::string_view ${NAME}{reinterpret_cast<const char*>(kBytes), sizeof kBytes};
+const std::string_view ${NAME}{reinterpret_cast<const char*>(${NAME}Bytes), sizeof ${NAME}Bytes};
 }  // namespace lmcache::embedded
 ")

@@ -23,6 +23,9 @@
 
 namespace lmcache {
 
+/// Of one registration.
+inline constexpr std::size_t kMaxTensors = 8192;
+
 /// Numbers are those of the client's EngineKVFormat; names spell the per-layer tensor's axes.
 /// NB blocks, NL layers, BS rows of a block, NH heads, HS head size, CS packed K+V, NBBS = NB*BS.
 enum class KvFormat : std::uint8_t {

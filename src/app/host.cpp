@@ -1,5 +1,7 @@
 #include "app/host.hpp"
 
+#include "net/endpoint.hpp"
+
 #include <boost/asio/ip/address.hpp>
 #include <string>
 
@@ -7,11 +9,9 @@ namespace lmcache::app {
 
 bool is_loopback_host(std::string_view host) {
   if (host == "localhost") return true;
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
-    host = host.substr(1, host.size() - 2);
-  }
   boost::system::error_code error;
-  const auto address = boost::asio::ip::make_address(std::string(host), error);
+  const auto address =
+      boost::asio::ip::make_address(std::string(net::without_brackets(host)), error);
   if (error) return false;
   if (address.is_v6() && address.to_v6().is_v4_mapped()) {
     return boost::asio::ip::make_address_v4(boost::asio::ip::v4_mapped, address.to_v6())

@@ -158,9 +158,9 @@ Status apply_info(KernelGroup& group, std::size_t number, const GroupInfo* info,
 Result<Geometry> build_geometry(std::span<const TensorDesc> tensors, EngineType engine,
                                 const LayoutHints& hints, std::span<const GroupInfo> infos,
                                 const GeometryOptions& options) {
-  if (tensors.empty() || tensors.size() > geometry::kMaxTensors) {
+  if (tensors.empty() || tensors.size() > kMaxTensors) {
     return bad_geometry(std::to_string(tensors.size()) + " tensors registered, allowed are 1 to " +
-                        std::to_string(geometry::kMaxTensors));
+                        std::to_string(kMaxTensors));
   }
   if (infos.size() > geometry::kMaxKernelGroups) {
     return bad_geometry(std::to_string(infos.size()) + " group infos, at most " +

@@ -7,7 +7,6 @@
 
 namespace lmcache::geometry {
 
-inline constexpr std::size_t kMaxTensors = 8192;
 inline constexpr std::size_t kMaxKernelGroups = 512;
 inline constexpr std::size_t kMaxObjectGroups =
     64;  // a request answers per object group in one 64-bit mask

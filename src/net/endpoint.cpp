@@ -32,14 +32,8 @@ std::string to_text(const SocketAddress& address) {
   return address.host() + ":" + std::to_string(address.port());
 }
 
-/// IPv6 addresses stand in brackets where a port follows, so people write them that way here too.
-std::string without_brackets(const std::string& host) {
-  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
-  return bracketed ? host.substr(1, host.size() - 2) : host;
-}
-
 Result<std::vector<SocketAddress>> resolve(const std::string& host, const EndpointFlags& flags) {
-  std::vector<std::string> names{without_brackets(host)};
+  std::vector<std::string> names{std::string(without_brackets(host))};
   if (host == "localhost") names = {"127.0.0.1", "::1"};
   if (host.empty() || host == "*") names = {"0.0.0.0", "::"};
 
@@ -132,6 +126,11 @@ bool unix_socket_alive(const sockaddr_un& name) {
 }
 
 }  // namespace
+
+std::string_view without_brackets(std::string_view host) noexcept {
+  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  return bracketed ? host.substr(1, host.size() - 2) : host;
+}
 
 ListeningSocket::ListeningSocket(ListeningSocket&& other) noexcept
     : fd_(other.release_fd()),

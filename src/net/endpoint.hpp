@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -17,6 +18,9 @@ namespace lmcache::net {
 struct EndpointFlags {
   std::string host = "--host", port = "--port", path = "--request-socket";
 };
+
+/// IPv6 addresses stand in brackets where a port follows, so people write them that way here too.
+[[nodiscard]] std::string_view without_brackets(std::string_view host) noexcept;
 
 /// A listening, non-blocking socket. Closes it, and removes the unix socket's file if that is still
 /// the one it made.

@@ -177,7 +177,7 @@ bool read_group(MsgpackReader& in, GroupInfo& out) {
     if (name == "engine_group_id") {
       ok = id_seen = in.read_int(out.engine_group_id);
     } else if (name == "layer_indices") {
-      ok = read_indices(in, out.layer_indices, kTensorsMax);
+      ok = read_indices(in, out.layer_indices, kMaxTensors);
     } else if (name == "tokens_per_block") {
       ok = in.read_int(out.tokens_per_block);
     } else if (name == "sw_size_tokens") {
@@ -198,7 +198,7 @@ Result<std::vector<Descriptor>> decode_tensors(ByteView frame) {
   MsgpackReader in(frame);
   std::size_t count = 0;
   if (!in.read_array(count)) return malformed("kv_cache", in);
-  if (count > kTensorsMax) return malformed("kv_cache: more tensors than a worker may register");
+  if (count > kMaxTensors) return malformed("kv_cache: more tensors than a worker may register");
   std::vector<Descriptor> out;
   for (; count > 0; --count) {
     constexpr std::int8_t kDeviceWrapper = 1;

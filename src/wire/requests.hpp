@@ -41,7 +41,6 @@ inline constexpr std::uint32_t kReadersMax = 128;
 inline constexpr std::size_t kTokensMax = std::size_t{1} << 24;
 inline constexpr std::size_t kBlockIdsMax = std::size_t{1}
                                             << 22;  ///< of all lists of a request together
-inline constexpr std::size_t kTensorsMax = 8192;    ///< of a registration, and of layer indices
 inline constexpr std::size_t kGroupsMax = 4096;
 
 struct RegisterRequest {

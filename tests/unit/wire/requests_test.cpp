@@ -179,7 +179,7 @@ TEST(RegisterDecoder, RefusesMoreTensorsThanAllowedWithoutReadingThem) {
   for (const auto& one : test::load_golden("register")) {
     auto frames = one.request;
     if (frames.size() != 9) continue;
-    frames[3] = Pack().array(kTensorsMax + 1).raw(Bytes(kTensorsMax + 1, std::byte{0xc0}));
+    frames[3] = Pack().array(kMaxTensors + 1).raw(Bytes(kMaxTensors + 1, std::byte{0xc0}));
     const auto refused = decode_register(test::to_message(frames));
     ASSERT_FALSE(refused);
     EXPECT_NE(refused.error().text.find("more tensors"), std::string::npos);

@@ -325,8 +325,14 @@ class Malformed(ServerCase):
     def test_stream_controls_of_no_stream_are_ignored(self):
         for control in (b"ack", b"cancel"):
             self.peer.send(pack(1), b"", control)
-        self.peer.send(pack(2), b"")
         self.assertEqual(self.peer.call("noop"), "OK")  # the first reply that comes
+
+    def test_an_empty_operation_that_controls_no_stream_is_answered(self):
+        for rest in ((), (b"stop",), (b"ack", b"")):
+            self.peer.send(pack(2), b"", *rest)
+            uid, text = self.peer.receive()
+            self.assertEqual(uid, pack(2))
+            self.assertIn("operation", unpack(text))
 
     def test_the_uid_comes_back_as_it_was_sent(self):
         for uid in (pack("text"), b"\xff\x00raw", b"", pack(1 << 63)):

@@ -267,9 +267,11 @@ class Cache {
 
   /// A cache_salt may have at most `max_bytes` from now on; what it is guaranteed stays, up to
   /// that. What it has beyond goes at once, least recently used first, others let in meanwhile;
-  /// what is leased or being stored goes when its next store makes room. kNotServed: the policy
-  /// does not keep tenants apart. kNoMemory: too many have limits.
+  /// what is leased or being stored goes when its next store makes room. Where the policy does not
+  /// keep tenants apart the limit is remembered only. kNoMemory: too many have limits.
   [[nodiscard]] Status set_limit(const std::string& salt, std::uint64_t max_bytes);
+  /// Whether the policy keeps tenants to their limits.
+  [[nodiscard]] bool enforces_limits() const;
   /// False: it had none.
   bool remove_limit(const std::string& salt);
 

@@ -1,5 +1,6 @@
 // /quota: limits per cache_salt. GB are GiB here, as in the reference.
 #include "admin/routes.hpp"
+#include "obs/log.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -52,7 +53,16 @@ Response set(Cache& cache, const Request& request) {
   const std::string salt = salt_of(request);
   const Status done = cache.set_limit(salt, static_cast<std::uint64_t>(*limit * kGib));
   if (!done) return error(409, done.error().text);
-  return json({{"cache_salt", shown(salt)}, {"limit_gb", *limit}, {"status", "ok"}});
+  Response response = json({{"cache_salt", shown(salt)}, {"limit_gb", *limit}, {"status", "ok"}});
+  if (!cache.enforces_limits()) {
+    // The reference takes limits under any policy, too, so scripts that set them go on. The answer
+    // has its fields alone.
+    obs::log_event(obs::Level::kWarn, "a limit was set that nothing enforces",
+                   {{"cure", "--eviction-policy IsolatedLRU"}});
+    response.headers.emplace_back(
+        "Warning", "199 lmcache \"remembered, not enforced: that takes IsolatedLRU\"");
+  }
+  return response;
 }
 
 Response get(const Cache& cache, const Request& request) {
@@ -92,8 +102,7 @@ void add_quota_routes(Router& router, Cache& cache) {
               .body = {{"type", "object"},
                        {"required", {"limit_gb"}},
                        {"properties", {{"limit_gb", {{"type", "number"}, {"minimum", 0}}}}}},
-              .answers = {{400, "Not a limit"},
-                          {409, "The eviction policy keeps no limits, or there are too many"}}});
+              .answers = {{400, "Not a limit"}, {409, "There are too many limits"}}});
   router.add({.verb = Verb::get,
               .pattern = kOne,
               .summary = "A cache_salt's limit and use",

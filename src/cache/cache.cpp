@@ -243,10 +243,6 @@ std::vector<TenantUsage> Cache::limited_tenants() const {
 Status Cache::set_limit(const std::string& salt, std::uint64_t max_bytes) {
   std::unique_lock lock(impl_->mutex);
   cache::Tenants& tenants = impl_->table.keyspaces().tenants();
-  if (!tenants.isolated())
-    return Error{Cause::kNotServed,
-                 "limits need --eviction-policy IsolatedLRU; the policy in use does not keep "
-                 "tenants apart"};
   TenantQuota quota = tenants.usage(salt).quota;
   if (!quota.is_limited() && tenants.limited_count() >= kLimitsMax)
     return Error{Cause::kNoMemory, "there are " + std::to_string(kLimitsMax) +
@@ -259,6 +255,11 @@ Status Cache::set_limit(const std::string& salt, std::uint64_t max_bytes) {
     return id != kNoId && impl_->table.trim_one(id).has_value();
   });
   return {};
+}
+
+bool Cache::enforces_limits() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->table.tenants().isolated();
 }
 
 bool Cache::remove_limit(const std::string& salt) {

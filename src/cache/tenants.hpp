@@ -48,8 +48,9 @@ class Tenants {
   [[nodiscard]] TenantId find(const std::string& salt) const;
   [[nodiscard]] std::uint64_t used(TenantId id) const noexcept { return slots_[id].used; }
   [[nodiscard]] std::uint64_t busy(TenantId id) const noexcept { return slots_[id].busy; }
+  /// What it may have. Without isolation limits are kept, and enforced by nobody.
   [[nodiscard]] std::uint64_t max_bytes(TenantId id) const noexcept {
-    return slots_[id].quota.max_bytes;
+    return isolated_ ? slots_[id].quota.max_bytes : TenantQuota{}.max_bytes;
   }
   [[nodiscard]] std::uint64_t total_used() const noexcept { return total_used_; }
   [[nodiscard]] std::uint64_t total_busy() const noexcept { return total_busy_; }

@@ -1,4 +1,5 @@
 #include "commands/command.hpp"
+#include "commands/json_path.hpp"
 
 namespace lmcache::commands {
 namespace {
@@ -22,9 +23,17 @@ Outcome outcome_of(std::string title, const Json& answer,
 Result<Outcome> set_quota(const Target& target, const std::string& salt, double limit_gb) {
   const auto answer = target.json(verb::put, path_of(salt), {{"limit_gb", limit_gb}});
   if (!answer) return answer.error();
-  return outcome_of(
-      "Quota Set", *answer,
-      {{"cache_salt", "Cache salt"}, {"limit_gb", "Limit (GB)"}, {"status", "Status"}});
+  Outcome outcome =
+      outcome_of("Quota Set", *answer,
+                 {{"cache_salt", "Cache salt"}, {"limit_gb", "Limit (GB)"}, {"status", "Status"}});
+  const auto status = target.json(verb::get, "/status");
+  if (!status) return outcome;
+  const Json policy = at(*status, {"storage_manager", "l1_eviction_controller", "eviction_policy"});
+  if (policy.is_string() && policy != "IsolatedLRU")
+    outcome.report.add(
+        "warning", "Warning",
+        "not enforced by --eviction-policy " + policy.get<std::string>() + "; IsolatedLRU does");
+  return outcome;
 }
 
 Result<Outcome> get_quota(const Target& target, const std::string& salt) {

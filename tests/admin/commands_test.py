@@ -212,12 +212,18 @@ class Commands(AdminCase):
             self.assertEqual(quota("delete", salt)["status"], "not_found")
         self.assertFalse(quota("get", "a b/c")["exists"])
 
-    def test_quota_passes_the_servers_words_on(self):
-        server = Server(["--l1-size-gb", "0.0625"])
+    def test_a_quota_that_the_servers_policy_does_not_enforce(self):
+        server = Server(["--l1-size-gb", "0.0625", "--eviction-policy", "LRU"])
         self.addCleanup(server.discard)
-        refused = self.fails(1, "quota", "set", "a", "--limit-gb", "1", "--url", server.http)
-        self.assertIn("limits need --eviction-policy IsolatedLRU", refused.stderr)
+        done = lmcache("quota", "set", "a", "--limit-gb", "1", "--url", server.http)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, r"Warning: +not enforced by --eviction-policy LRU; IsolatedLRU does")
+        self.assertIn("a limit was set that nothing enforces", server.log())
         self.assertEqual(server.stop(), 0)
+
+    def test_quota_passes_the_servers_words_on(self):
+        refused = self.fails(1, "quota", "set", "a", "--limit-gb", "1e9", "--url", self.server.http)
+        self.assertIn("limit_gb must be at most 1048576", refused.stderr)
 
     def test_doctor(self):
         ports = ("--port", str(self.server.port), "--http-port", self.server.http.rsplit(":", 1)[1])

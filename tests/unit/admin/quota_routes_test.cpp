@@ -103,11 +103,11 @@ class QuotaRoutesOfLru : public QuotaRoutes {
   QuotaRoutesOfLru() : QuotaRoutes("LRU") {}
 };
 
-TEST_F(QuotaRoutesOfLru, APolicyThatKeepsNoLimitsSaysSoAndStillTellsTheUse) {
-  const Answer refused = ask(Verb::put, "/quota/a", R"({"limit_gb":1})");
-  EXPECT_EQ(refused.status, 409u);
-  EXPECT_NE(refused.body.find("limits need --eviction-policy IsolatedLRU"), std::string::npos);
-  EXPECT_EQ(ask(Verb::get, "/quota"), (Answer{200, R"({"users":{}})"}));
+TEST_F(QuotaRoutesOfLru, APolicyThatEnforcesNoLimitsTakesThemAllTheSame) {
+  EXPECT_EQ(ask(Verb::put, "/quota/b", R"({"limit_gb":1})"),
+            (Answer{200, R"({"cache_salt":"b","limit_gb":1.0,"status":"ok"})"}));
+  EXPECT_EQ(ask(Verb::get, "/quota"),
+            (Answer{200, R"({"users":{"b":{"limit_gb":1.0,"current_usage_gb":0.0}}})"}));
   EXPECT_EQ(
       ask(Verb::get, "/quota/tenantB").body,
       R"({"cache_salt":"tenantB","limit_gb":0.0,"current_usage_gb":0.001953125,"exists":false})");

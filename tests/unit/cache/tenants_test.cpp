@@ -237,14 +237,17 @@ TEST_F(Isolated, LimitsMayChangeWhileOthersStore) {
   EXPECT_EQ(units_of("a") + units_of("b"), cache_->stats().used_bytes / kUnit);
 }
 
-TEST(Tenants, OnlyAPolicyThatKeepsThemApartTakesLimits) {
+TEST(Tenants, OtherPoliciesRememberLimitsAndEnforceNone) {
   const Pool pool(10);
   Cache cache(pool.memory(), {});
-  const Status refused = cache.set_limit("x", kUnit);
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().cause, Cause::kNotServed);
-  EXPECT_THAT(refused.error().text, HasSubstr("--eviction-policy IsolatedLRU"));
-  EXPECT_FALSE(cache.remove_limit("x"));
+  EXPECT_FALSE(cache.enforces_limits());
+  ASSERT_TRUE(cache.set_limit("x", kUnit));
+  ASSERT_TRUE(store(cache, tenant("x"), chain_of(1, 4)));
+  EXPECT_EQ(cache.tenant("x").used_bytes, 4 * kUnit);
+  ASSERT_TRUE(cache.set_limit("x", 2 * kUnit)) << "and takes nothing away";
+  EXPECT_EQ(cache.tenant("x").used_bytes, 4 * kUnit);
+  EXPECT_EQ(cache.limited_tenants().size(), 1u);
+  EXPECT_TRUE(cache.remove_limit("x"));
   EXPECT_TRUE(cache.limited_tenants().empty());
 }
 

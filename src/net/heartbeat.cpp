@@ -1,7 +1,5 @@
 #include "net/heartbeat.hpp"
 
-#include <algorithm>
-
 namespace lmcache::net {
 
 void Heartbeat::start(Time now, bool answers) noexcept {
@@ -20,29 +18,29 @@ void Heartbeat::resume(Time now) noexcept {
 }
 
 Heartbeat::Action Heartbeat::check(Time now) noexcept {
-  const Duration silence_max = limit();
-  if (silence_max.count() != 0 && now - heard_ >= silence_max) return Action::kDead;
-  if (interval_.count() == 0 || now < std::max(heard_, pinged_) + interval_) {
+  if (now >= ttl_end()) return Action::kDead;
+  const bool over = now >= timeout_end();
+  // A check that comes a whole grace late does not know whether the answer is among what has not
+  // been read meanwhile: it asks again.
+  if (over && asked() && now - pinged_ <= 2 * grace()) return Action::kDead;
+  if (!over && (interval_.count() == 0 || now < std::max(heard_, pinged_) + interval_))
     return Action::kNothing;
-  }
   pinged_ = now;
   return Action::kPing;
 }
 
 Heartbeat::Time Heartbeat::next() const noexcept {
-  Time at = Time::max();
-  if (interval_.count() != 0) at = std::max(heard_, pinged_) + interval_;
-  if (const Duration silence_max = limit(); silence_max.count() != 0) {
-    at = std::min(at, heard_ + silence_max);
-  }
-  return at;
+  const Time ping = interval_.count() == 0 ? Time::max() : std::max(heard_, pinged_) + interval_;
+  return std::min({ping, ttl_end(), timeout_end()});
 }
 
-Heartbeat::Duration Heartbeat::limit() const noexcept {
-  if (paused_) return Duration{0};
-  const Duration own = judges() ? timeout_ : Duration{0};
-  if (own.count() == 0 || ttl_.count() == 0) return std::max(own, ttl_);
-  return std::min(own, ttl_);
+Heartbeat::Time Heartbeat::ttl_end() const noexcept {
+  return paused_ || ttl_.count() == 0 ? Time::max() : heard_ + ttl_;
+}
+
+Heartbeat::Time Heartbeat::timeout_end() const noexcept {
+  if (paused_ || !judges()) return Time::max();
+  return asked() ? std::max(heard_ + timeout_, pinged_ + grace()) : heard_ + timeout_;
 }
 
 }  // namespace lmcache::net

@@ -2,6 +2,7 @@
 // told, so that tests need no clock. One owner, one thread.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 
@@ -13,7 +14,9 @@ class Heartbeat {
   using Time = Clock::time_point;
   enum class Action : std::uint8_t { kNothing, kPing, kDead };
 
-  /// `interval` 0 switches our PINGs and the judgement by `timeout` off.
+  /// `interval` 0 switches our PINGs and the judgement by `timeout` off. A peer is given up after
+  /// `timeout`, but only for a PING that it has not answered within `interval` (or `timeout`, if
+  /// that is shorter): it owes us nothing while we did not ask, say because we were stopped.
   Heartbeat(std::chrono::milliseconds interval, std::chrono::milliseconds timeout) noexcept
       : interval_(interval), timeout_(timeout) {}
 
@@ -40,8 +43,14 @@ class Heartbeat {
 
  private:
   using Duration = std::chrono::milliseconds;
-  /// The silence that ends the connection; 0: none does.
-  [[nodiscard]] Duration limit() const noexcept;
+  /// How long a peer has for its PONG.
+  [[nodiscard]] Duration grace() const noexcept { return std::min(interval_, timeout_); }
+  /// A PING was sent after the last byte that arrived.
+  [[nodiscard]] bool asked() const noexcept { return pinged_ > heard_; }
+  /// When silence ends the connection by the peer's own wish, and by our judgement; Time::max():
+  /// never. The latter only if it was asked by then.
+  [[nodiscard]] Time ttl_end() const noexcept;
+  [[nodiscard]] Time timeout_end() const noexcept;
 
   Duration interval_, timeout_, ttl_{0};
   Time heard_{}, pinged_{};

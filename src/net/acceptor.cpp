@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <exception>
 #include <utility>
 
 namespace lmcache::net {
@@ -21,6 +22,21 @@ constexpr std::chrono::milliseconds kPauseFirst{50}, kPauseMax{1000};
 PeerId next_peer_id() noexcept {
   static std::atomic<PeerId> last{0};
   return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
+void adopt(const std::shared_ptr<IoThread>& thread, const std::shared_ptr<Shared>& shared,
+           Socket socket) {
+  try {
+    const PeerId peer = next_peer_id();
+    std::string name = peer_name(socket.native_handle());
+    thread->adopt(
+        peer, std::make_shared<Session>(thread, shared, make_socket_stream(std::move(socket)), peer,
+                                        std::move(name)));
+  } catch (const std::exception&) {  // no memory for it: it gives its place back unused
+    Counters::add(shared->counters.accept_errors);
+    thread->drop_load();
+    shared->close_connection();
+  }
 }
 
 }  // namespace
@@ -72,14 +88,10 @@ void Acceptor::accepted(const boost::system::error_code& error, Socket socket,
     thread->add_load();
     const int on = 1;  // fails, harmlessly, on a unix socket
     (void)setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    boost::asio::dispatch(
-        thread->context(), [thread, shared = shared_, socket = std::move(socket)]() mutable {
-          const PeerId peer = next_peer_id();
-          std::string name = peer_name(socket.native_handle());
-          thread->adopt(
-              peer, std::make_shared<Session>(thread, shared, make_socket_stream(std::move(socket)),
-                                              peer, std::move(name)));
-        });
+    boost::asio::dispatch(thread->context(),
+                          [thread, shared = shared_, socket = std::move(socket)]() mutable {
+                            adopt(thread, shared, std::move(socket));
+                          });
   }
   accept_next();
 }

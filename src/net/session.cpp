@@ -47,9 +47,11 @@ Session::Session(std::shared_ptr<IoThread> io, std::shared_ptr<Shared> shared,
       timer_(io_->context()) {}
 
 void Session::start() {
-  arm_timer(Heartbeat::Clock::now() + shared_->options.handshake_timeout);
-  writer_.greeting();
-  pump();
+  guarded([this] {
+    arm_timer(Heartbeat::Clock::now() + shared_->options.handshake_timeout);
+    writer_.greeting();
+    pump();
+  });
 }
 
 void Session::drain() {
@@ -58,7 +60,7 @@ void Session::drain() {
   state_ = State::kDraining;
   wants_finished_ = true;
   heartbeat_.pause();
-  pump();
+  guarded([this] { pump(); });
 }
 
 void Session::stop() {
@@ -103,7 +105,7 @@ void Session::finished(std::size_t request_bytes) noexcept {
 // posted after that would never be run, and would keep its session, and that its loop, for ever.
 void Session::post_wake() {
   if (closed_ || wake_posted_) return;
-  io_->post([self = shared_from_this()] { self->woken(); });
+  io_->post([self = shared_from_this()] { self->guarded([&self] { self->woken(); }); });
   wake_posted_ = true;
 }
 
@@ -176,7 +178,7 @@ void Session::set_paused(bool paused) {
   } else {
     Counters::sub(shared_->counters.paused);
     heartbeat_.resume(Heartbeat::Clock::now());
-    if (timer_at_ == Time::max()) arm_timer(heartbeat_.next());
+    if (state_ != State::kClosed && timer_at_ == Time::max()) arm_timer(heartbeat_.next());
   }
 }
 
@@ -222,7 +224,7 @@ void Session::opened() {
     identity_held_ =
         shared_->identities.claim(identity_, peer_, [weak = weak_from_this(), io = io_] {
           io->post([weak] {
-            if (const auto self = weak.lock()) self->identity_granted();
+            if (const auto self = weak.lock()) self->guarded([&self] { self->identity_granted(); });
           });
         });
   }
@@ -265,6 +267,10 @@ void Session::protocol_error() {
 }
 
 void Session::on_read(const boost::system::error_code& error, std::size_t size) {
+  guarded([&] { received(error, size); });
+}
+
+void Session::received(const boost::system::error_code& error, std::size_t size) {
   reading_ = false;
   if (state_ == State::kClosed) return;
   if (error) return close();
@@ -311,6 +317,10 @@ void Session::flush() {
 }
 
 void Session::on_writable(const boost::system::error_code& error) {
+  guarded([&] { writable(error); });
+}
+
+void Session::writable(const boost::system::error_code& error) {
   writing_ = false;
   if (state_ == State::kClosed) return;
   if (error) return close();
@@ -338,7 +348,7 @@ void Session::arm_timer(Time at) {
   }
   timer_.expires_at(at);
   timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
-    if (!error) self->on_timer();
+    if (!error) self->guarded([&self] { self->on_timer(); });
   });
 }
 
@@ -386,6 +396,15 @@ void Session::drop(const std::string& reason) {
   close();
 }
 
+void Session::failed(const std::exception& error) noexcept {
+  try {
+    shared_->handler.dropped(name_, std::string("failed: ") + error.what());
+  } catch (const std::exception&) {
+    // There is no memory even to say so.
+  }
+  close();
+}
+
 void Session::linger() {
   if (state_ == State::kClosed) return;
   if (!writer_.empty()) return close();
@@ -400,13 +419,14 @@ void Session::linger() {
 
 void Session::leave() {
   const auto above = std::move(above_);
-  if (above && !identity_.empty()) shared_->identities.release(identity_, peer_);
+  const std::string identity = std::exchange(identity_, {});
+  if (!identity.empty()) shared_->identities.release(identity, peer_);
 }
 
 void Session::close() {
   if (state_ == State::kClosed) return;
-  set_paused(false);
   state_ = State::kClosed;
+  set_paused(false);
   Queued unsent;  // destroyed outside the lock
   {
     const std::lock_guard lock{mutex_};

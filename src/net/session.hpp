@@ -8,6 +8,9 @@
 // Threads. Everything runs on the I/O thread except deliver, abandon and finished. They write
 // replies to queued_ and post one wake-up however many there are; a reply given from inside
 // Connection::message skips even that and goes out with the write at the end of the pump.
+//
+// Exceptions. What throws here, in the layer above too, is a lack of memory: it costs its own
+// connection (guarded()), not the thread and all others that live on it.
 #pragma once
 
 #include "net/asio_types.hpp"
@@ -21,6 +24,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -58,6 +62,16 @@ class Session final : public ReplySlot::Target,
   [[nodiscard]] bool reads_requests() const noexcept {
     return state_ == State::kHandshake || state_ == State::kOpen;
   }
+  /// Every way in from the loop goes through here.
+  template <class Step>
+  void guarded(Step step) noexcept {
+    try {
+      step();
+    } catch (const std::exception& error) {
+      failed(error);
+    }
+  }
+  void failed(const std::exception& error) noexcept;
   /// Handles what has arrived, sends what there is to send, reads on: after every event.
   void pump();
   void process_input();
@@ -74,6 +88,8 @@ class Session final : public ReplySlot::Target,
   bool all_answered();
   void count_unsent();
 
+  void received(const boost::system::error_code& error, std::size_t size);
+  void writable(const boost::system::error_code& error);
   void post_wake();  ///< with mutex_ held
   void woken();
   void identity_granted();

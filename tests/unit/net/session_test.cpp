@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <deque>
 #include <memory>
+#include <new>
 #include <string>
 #include <thread>
 #include <utility>
@@ -39,6 +40,7 @@ struct Recorder : Handler {
   };
 
   std::unique_ptr<Connection> opened(PeerId peer, const std::string& name) override {
+    if (no_memory_to_open) throw std::bad_alloc();
     log.push_back("opened " + std::to_string(peer) + " " + name);
     return std::make_unique<Peer>(*this, peer);
   }
@@ -50,6 +52,7 @@ struct Recorder : Handler {
       text.append(" ").append(test::text(message.frame(i)).substr(0, 20));
     }
     log.push_back(text);
+    if (text.ends_with(" no memory")) throw std::bad_alloc();
     if (hold) {
       slots.push_back(std::move(slot));
     } else {
@@ -65,7 +68,7 @@ struct Recorder : Handler {
         log, [&](const std::string& line) { return line.starts_with(prefix); }));
   }
 
-  bool hold = false;
+  bool hold = false, no_memory_to_open = false;
   std::vector<std::string> log, reasons;
   std::deque<ReplySlot> slots;
 };
@@ -294,6 +297,34 @@ TEST_F(SessionTest, ClosesAtOnceOnGarbageAndOnTooLongMessages) {
   EXPECT_EQ(garbage->received(), test::greeting());
   EXPECT_TRUE(liar->closed());
   EXPECT_EQ(recorder.log.back(), "closed 2");
+}
+
+TEST_F(SessionTest, ALackOfMemoryCostsItsOwnConnectionOnly) {
+  recorder.hold = true;
+  auto other = connect_ready(), peer = connect_ready("name");
+  other->send(frame("1"));
+  peer->send(frame("2") + frame("no memory") + frame("3"));
+  run();
+  EXPECT_TRUE(peer->closed());
+  EXPECT_EQ(recorder.log.back(), "closed 2");
+  EXPECT_EQ(recorder.count("2: 3"), 0);
+  EXPECT_EQ(recorder.reasons, std::vector<std::string>{"failed: std::bad_alloc"s});
+  answer_first({test::bytes("1")});
+  EXPECT_EQ(other->received(), frame("1"));
+  answer_first({test::bytes("2")});  // to nobody
+}
+
+TEST_F(SessionTest, ALackOfMemoryWhileItOpensGivesItsIdentityBack) {
+  recorder.no_memory_to_open = true;
+  auto peer = connect();
+  peer->send(test::handshake("name") + frame("1"));
+  run();
+  EXPECT_TRUE(peer->closed());
+  recorder.no_memory_to_open = false;
+  auto next = connect_ready("name");
+  next->send(frame("2"));
+  run();
+  EXPECT_EQ(next->received(), frame("2"));
 }
 
 TEST_F(SessionTest, ReadsNoFurtherThanTheRequestsInFlightAllow) {

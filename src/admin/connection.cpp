@@ -145,10 +145,12 @@ void Connection::handle(const HttpRequest& message) {
 
 void Connection::run(const Route& route, Request request) {
   if (route.lane == Lane::kQuick) return send(run_handler(route, request));
-  // At most one per connection, so the queue is bounded by the number of connections.
-  boost::asio::post(hall_->slow, [self = shared_from_this(), &route, request = std::move(request)] {
+  boost::asio::post(hall_->slow, [self = shared_from_this(), &route,
+                                  request = std::move(request)]() mutable {
     Response response = run_handler(route, request);
-    boost::asio::post(self->hall_->context, [self, response = std::move(response)]() mutable {
+    // The HTTP thread must be the last to hold the connection: its end changes the hall.
+    auto& context = self->hall_->context;
+    boost::asio::post(context, [self = std::move(self), response = std::move(response)]() mutable {
       self->send(std::move(response));
     });
   });

@@ -1,0 +1,86 @@
+// The admin HTTP server with routes of the test's own.
+#include "admin/server.hpp"
+#include "peers.hpp"
+
+#include <gtest/gtest.h>
+
+#include <future>
+#include <memory>
+#include <regex>
+
+namespace lmcache::test {
+namespace {
+
+using admin::Lane;
+using admin::Request;
+using admin::Router;
+using admin::Verb;
+
+class Http : public testing::Test {
+ protected:
+  /// A server with /quick, /slow, and /held, which is slow until let_go().
+  Http() : server_(options(), routes()) {
+    const Status status = server_.start();
+    EXPECT_TRUE(status) << status.error().text;
+  }
+  ~Http() override { let_go(); }
+
+  void let_go() {
+    if (!free_) gate_.set_value();
+    free_ = true;
+  }
+  [[nodiscard]] std::unique_ptr<RawPeer> ask(std::string_view requests) {
+    auto peer = std::make_unique<RawPeer>(server_.port());
+    EXPECT_TRUE(peer->send(requests));
+    return peer;
+  }
+  [[nodiscard]] static std::string get(std::string_view path, std::string_view method = "GET",
+                                       std::string_view header = "Connection: close\r\n") {
+    return std::string(method) + " " + std::string(path) + " HTTP/1.1\r\nHost: x\r\n" +
+           std::string(header) + "\r\n";
+  }
+  [[nodiscard]] static std::string body_of(const std::string& answer) {
+    return answer.substr(std::min(answer.size(), answer.find("\r\n\r\n") + 4));
+  }
+
+  admin::HttpServer& server() { return server_; }
+  std::atomic<int> entered{0};
+
+ private:
+  static admin::HttpOptions options() {
+    admin::HttpOptions out;
+    out.max_connections = 64;
+    return out;
+  }
+  Router routes() {
+    Router router;
+    router.add({Verb::get, "/quick", "", [](const Request&) { return admin::text("quick"); }});
+    router.add(
+        {Verb::get, "/slow", "", [](const Request&) { return admin::text("slow"); }, Lane::kSlow});
+    router.add({Verb::get, "/held", "",
+                [this](const Request&) {
+                  ++entered;
+                  opened_.wait();
+                  return admin::text("held");
+                },
+                Lane::kSlow});
+    return router;
+  }
+
+  std::promise<void> gate_;
+  std::shared_future<void> opened_ = gate_.get_future().share();
+  bool free_ = false;
+  admin::HttpServer server_;
+};
+
+// Whoever goes last must not be the slow lane's thread: ThreadSanitizer sees it where it is.
+TEST_F(Http, ConnectionsThatAskTheSlowLaneEndOnTheHttpThread) {
+  for (int round = 0; round < 300; ++round) {
+    const auto reader = ask(get("/slow")), impatient = ask(get("/slow"));
+    impatient->close();
+    ASSERT_EQ(body_of(reader->read_all()), "slow");
+  }
+}
+
+}  // namespace
+}  // namespace lmcache::test

@@ -11,6 +11,7 @@
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/write.hpp>
 
+#include <algorithm>
 #include <exception>
 #include <utility>
 
@@ -22,6 +23,12 @@ namespace http = boost::beast::http;
 // After its last answer a connection gets this long, and may send this much, until it is closed.
 constexpr std::chrono::seconds kLingerTime{1};
 constexpr std::size_t kLingerBytes = 4u << 20;
+
+// On the slow lane at a time. Connections that wait for it cannot make room for others, so they
+// must never be all there are; and whoever comes so late has given up before its turn.
+std::size_t slow_requests_max(const HttpOptions& options) {
+  return std::clamp<std::size_t>(options.max_connections / 2, 1, 16);
+}
 
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -145,13 +152,22 @@ void Connection::handle(const HttpRequest& message) {
 
 void Connection::run(const Route& route, Request request) {
   if (route.lane == Lane::kQuick) return send(run_handler(route, request));
+  if (hall_->slow_requests >= slow_requests_max(hall_->options))
+    return send(detail(503, "too many slow requests wait already; try again later"));
+  ++hall_->slow_requests;
+  run_slowly(route, std::move(request));
+}
+
+void Connection::run_slowly(const Route& route, Request request) {
   boost::asio::post(hall_->slow, [self = shared_from_this(), &route,
                                   request = std::move(request)]() mutable {
-    Response response = run_handler(route, request);
+    Response response;
+    if (!self->hall_->stopping) response = run_handler(route, request);
     // The HTTP thread must be the last to hold the connection: its end changes the hall.
     auto& context = self->hall_->context;
     boost::asio::post(context, [self = std::move(self), response = std::move(response)]() mutable {
-      self->send(std::move(response));
+      --self->hall_->slow_requests;
+      if (!self->hall_->stopping) self->send(std::move(response));
     });
   });
 }

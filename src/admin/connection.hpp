@@ -12,6 +12,7 @@
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
 
+#include <atomic>
 #include <list>
 #include <memory>
 #include <optional>
@@ -20,7 +21,8 @@ namespace lmcache::admin {
 
 class Connection;
 
-/// What all connections of one server share. HTTP thread only, except `options` and `router`.
+/// What all connections of one server share. HTTP thread only, except `options`, `router` and
+/// `stopping`.
 struct Hall {
   Hall(HttpOptions o, Router r) : options(std::move(o)), router(std::move(r)) {}
 
@@ -28,8 +30,9 @@ struct Hall {
   const Router router;
   boost::asio::io_context context{1};  ///< the HTTP thread's
   boost::asio::io_context slow{1};     ///< the slow lane's
-  std::list<Connection*> all;  ///< open ones; first those that have been in their state longest
-  bool stopping = false;
+  std::list<Connection*> all;     ///< open ones; first those that have been in their state longest
+  std::size_t slow_requests = 0;  ///< that the slow lane has not answered yet
+  std::atomic<bool> stopping{false};
 };
 
 class Connection : public std::enable_shared_from_this<Connection> {
@@ -59,6 +62,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void received(const boost::system::error_code& error);
   void handle(const HttpRequest& request);
   void run(const Route& route, Request request);
+  void run_slowly(const Route& route, Request request);
   void send(Response response);
   void written(const boost::system::error_code& error);
   void linger(std::size_t bytes_left);

@@ -59,6 +59,8 @@ Json operation(const Route& route) {
   if (!route.body.is_null())
     out["requestBody"]["content"]["application/json"]["schema"] = route.body;
   if (route.succeeds) out["responses"]["200"]["description"] = "Successful response";
+  if (route.lane == Lane::kSlow)
+    out["responses"]["503"]["description"] = "Too many slow requests wait already";
   for (const auto& [status, meaning] : route.answers)
     out["responses"][std::to_string(status)]["description"] = meaning;
   // What check() in gate.hpp refuses.

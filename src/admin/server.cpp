@@ -155,7 +155,7 @@ std::uint16_t HttpServer::port() const noexcept {
 void HttpServer::stop() {
   if (!impl_->thread.running()) return;
   // Connections keep the hall, whose loops keep handlers, which keep connections: both loops must
-  // run dry. After this no request is taken, so nothing new reaches the slow lane.
+  // run dry. After this no request is taken, and what waits on the slow lane is not run.
   std::promise<void> closed;
   boost::asio::post(impl_->hall->context, [&impl = *impl_, &closed] {
     impl.hall->stopping = true;

@@ -30,7 +30,8 @@ class HttpServer {
   /// The TCP port bound; 0 without TCP.
   [[nodiscard]] std::uint16_t port() const noexcept;
 
-  /// Closes everything and joins the threads; a handler that runs is waited for. Idempotent.
+  /// Closes everything and joins the threads; a handler that runs is waited for, requests behind it
+  /// are dropped. Idempotent.
   void stop();
 
  private:

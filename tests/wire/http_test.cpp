@@ -4,9 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <future>
 #include <memory>
-#include <regex>
+#include <vector>
 
 namespace lmcache::test {
 namespace {
@@ -80,6 +81,36 @@ TEST_F(Http, ConnectionsThatAskTheSlowLaneEndOnTheHttpThread) {
     impatient->close();
     ASSERT_EQ(body_of(reader->read_all()), "slow");
   }
+}
+
+TEST_F(Http, SlowRequestsAreFewSoThatQuickOnesGetInAndOut) {
+  std::vector<std::unique_ptr<RawPeer>> crowd;
+  for (int i = 0; i < 200; ++i) crowd.push_back(ask(get("/held")));
+  ASSERT_TRUE(eventually([this] { return entered == 1; }));
+  EXPECT_EQ(body_of(ask(get("/quick"))->read_all()), "quick");
+  let_go();
+  int held = 0, refused = 0;
+  for (const auto& peer : crowd) {
+    const std::string answer = peer->read_all();
+    held += answer.ends_with("held") ? 1 : 0;
+    refused += answer.starts_with("HTTP/1.1 503 ") ? 1 : 0;
+  }
+  EXPECT_EQ(held, 16);
+  EXPECT_GT(refused, 0);  // the others made room for those behind them
+  EXPECT_EQ(body_of(ask(get("/slow"))->read_all()), "slow");
+}
+
+TEST_F(Http, StopRunsNoneOfTheRequestsThatWait) {
+  std::vector<std::unique_ptr<RawPeer>> crowd;
+  for (int i = 0; i < 16; ++i) crowd.push_back(ask(get("/held")));
+  ASSERT_TRUE(eventually([this] { return entered == 1; }));
+  EXPECT_EQ(body_of(ask(get("/quick"))->read_all()), "quick");
+  EXPECT_TRUE(ask(get("/slow"))->read_all().starts_with("HTTP/1.1 503 "));
+  auto stopped = std::async(std::launch::async, [this] { server().stop(); });
+  for (const auto& peer : crowd) EXPECT_EQ(peer->read_all(), "");
+  let_go();
+  stopped.get();
+  EXPECT_EQ(entered, 1);
 }
 
 }  // namespace

@@ -122,6 +122,7 @@ void Connection::read_body() {
 void Connection::received(const boost::system::error_code& error) {
   state_ = State::kWorking;
   if (hall_->stopping) return;
+  head_ = parser_->get().method() == Verb::head;
   if (error) {
     keep_alive_ = false;
     if (auto answer = answer_to(error)) return send(std::move(*answer));
@@ -134,7 +135,7 @@ void Connection::handle(const HttpRequest& message) {
   version_ = message.version();
   keep_alive_ = message.keep_alive();
   Request request;
-  request.verb = message.method();
+  request.verb = head_ ? Verb::get : message.method();
   if (!parse_target(view(message.target()), request))
     return send(detail(400, "bad request target"));
   request.body = message.body();
@@ -182,6 +183,7 @@ void Connection::send(Response response) {
   response_.body() = std::move(response.body);
   response_.keep_alive(keep_alive_);
   response_.prepare_payload();
+  if (head_) response_.body().clear();  // its length stays: that of what GET would have told
   stream_.expires_after(hall_->options.timeout);
   http::async_write(stream_, response_,
                     [self = shared_from_this()](const boost::system::error_code& error,

@@ -75,6 +75,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::list<Connection*>::iterator place_;
   unsigned version_ = 11;
   bool keep_alive_ = true;
+  bool head_ = false;  ///< the request is HEAD: answered as GET, but without the body
   State state_ = State::kWaiting;
 };
 

@@ -17,7 +17,7 @@ using Verb = boost::beast::http::verb;
 using Json = nlohmann::ordered_json;
 
 struct Request {
-  Verb verb = Verb::get;
+  Verb verb = Verb::get;                      ///< of HEAD too
   std::string path;                           ///< decoded, without the query
   std::map<std::string, std::string> query;   ///< decoded; of a repeated name the last value
   std::map<std::string, std::string> places;  ///< what stood at "{name}" of the route's pattern

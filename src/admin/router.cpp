@@ -91,6 +91,7 @@ std::variant<const Route*, Response> Router::find(Request& request) const {
       return &route;
     }
     allowed += (allowed.empty() ? "" : ", ") + std::string(to_string(route.verb));
+    if (route.verb == Verb::get) allowed += ", HEAD";
   }
   if (allowed.empty()) return detail(404, "Not Found");
   Response refused = detail(405, "Method Not Allowed");
@@ -100,7 +101,10 @@ std::variant<const Route*, Response> Router::find(Request& request) const {
 
 Json Router::openapi() const {
   Json out{{"openapi", "3.1.0"},
-           {"info", {{"title", "LMCache HTTP API"}, {"version", kVersion}}},
+           {"info",
+            {{"title", "LMCache HTTP API"},
+             {"version", kVersion},
+             {"description", "HEAD is answered wherever GET is, without the body"}}},
            {"security", {{{"token", Json::array()}}, Json::object()}},
            {"paths", Json::object()}};
   out["components"]["securitySchemes"]["token"] = {{"type", "http"}, {"scheme", "bearer"}};

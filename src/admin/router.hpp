@@ -41,7 +41,7 @@ class Router {
   [[nodiscard]] const std::vector<Route>& routes() const noexcept { return routes_; }
 
   /// The route for a request, whose places it fills, or the answer why there is none: 404, or 405
-  /// with Allow.
+  /// with Allow. Whoever asks for HEAD finds the route of GET, and leaves the body out.
   [[nodiscard]] std::variant<const Route*, Response> find(Request& request) const;
 
   [[nodiscard]] Json openapi() const;

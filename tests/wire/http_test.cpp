@@ -7,6 +7,7 @@
 #include <atomic>
 #include <future>
 #include <memory>
+#include <regex>
 #include <vector>
 
 namespace lmcache::test {
@@ -81,6 +82,18 @@ TEST_F(Http, ConnectionsThatAskTheSlowLaneEndOnTheHttpThread) {
     impatient->close();
     ASSERT_EQ(body_of(reader->read_all()), "slow");
   }
+}
+
+TEST_F(Http, HeadIsGetWithoutItsBody) {
+  const auto peer = ask(get("/slow", "HEAD", "") + get("/quick", "HEAD", "") +
+                        get("/nope", "HEAD", "") + get("/quick"));
+  const std::string answers = peer->read_all();
+  const std::regex expected(
+      "HTTP/1.1 200 OK\r\n[^{]*Content-Length: 4\r\n\r\n"
+      "HTTP/1.1 200 OK\r\n[^{]*Content-Length: 5\r\n\r\n"
+      "HTTP/1.1 404 Not Found\r\n[^{]*Content-Length: 22\r\n\r\n"
+      "HTTP/1.1 200 OK\r\n[^{]*\r\n\r\nquick");
+  EXPECT_TRUE(std::regex_match(answers, expected)) << answers;
 }
 
 TEST_F(Http, SlowRequestsAreFewSoThatQuickOnesGetInAndOut) {

@@ -57,7 +57,7 @@ TEST(Router, AnotherMethodIsRefusedWithThoseThereAre) {
   const auto* refused = std::get_if<Response>(&found);
   ASSERT_NE(refused, nullptr);
   EXPECT_EQ(refused->status, 405u);
-  EXPECT_THAT(refused->headers, ElementsAre(Pair("Allow", "GET, PUT")));
+  EXPECT_THAT(refused->headers, ElementsAre(Pair("Allow", "GET, HEAD, PUT")));
 }
 
 TEST(Router, TheDocumentHasEveryRoute) {

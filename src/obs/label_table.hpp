@@ -1,6 +1,7 @@
 // A bounded table of rows by labels. Rows are only ever added, so readers walk them without a lock;
-// the mutex is for those who look a row up. What comes when the table is full shares one row, whose
-// labels all say "other".
+// the mutex is for those who look a row up. What comes when the table is full shares rows: in these
+// the labels that anybody can make more of (a salt, a worker's id) say "other", and when there are
+// too many of these as well, all labels of one row do.
 #pragma once
 
 #include "obs/clean_text.hpp"
@@ -15,23 +16,29 @@
 
 namespace lmcache::obs {
 
-template <class Row, std::size_t kLabels, std::size_t kRowsMax>
+/// `kUnbounded`: the positions of the labels that say "other" first.
+template <class Row, std::size_t kLabels, std::size_t kRowsMax, std::size_t... kUnbounded>
 class LabelTable {
  public:
   using Labels = std::array<std::string, kLabels>;
   static constexpr std::size_t kLabelBytes = 128;
+  static constexpr std::size_t kSharedRowsMax = 16;  ///< beside the one of "other" alone
 
   /// The row of these labels, for good. Any thread.
   [[nodiscard]] Row& row(const Labels& labels) {
     const std::lock_guard lock(mutex_);
     if (const auto found = by_labels_.find(labels); found != by_labels_.end())
       return found->second->row;
-    if (by_labels_.size() >= kRowsMax) {
-      Labels other;
-      other.fill("other");
-      return add(std::move(other)).row;
+    if (by_labels_.size() < kRowsMax) return add(labels).row;
+    if constexpr (sizeof...(kUnbounded) > 0) {
+      Labels shared = labels;
+      ((shared[kUnbounded] = "other"), ...);
+      if (by_labels_.contains(shared) || by_labels_.size() < kRowsMax + kSharedRowsMax)
+        return add(std::move(shared)).row;
     }
-    return add(labels).row;
+    Labels other;
+    other.fill("other");
+    return add(std::move(other)).row;
   }
 
   /// Calls visit(labels, row) for every row, in the order they were added. Any thread, no lock.
@@ -68,7 +75,7 @@ class LabelTable {
 
   std::mutex mutex_;  // guards by_labels_ and the growth of rows_; innermost
   std::map<Labels, Entry*> by_labels_;
-  std::array<std::unique_ptr<Entry>, kRowsMax + 1> rows_;  // one more for "other"
+  std::array<std::unique_ptr<Entry>, kRowsMax + kSharedRowsMax + 1> rows_;
   std::atomic<std::size_t> size_{0};
 };
 

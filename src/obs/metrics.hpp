@@ -93,10 +93,10 @@ struct Metrics {
   static constexpr std::size_t kOperations = 128;  ///< by number of the operation; 0: unknown ones
 
   std::array<OperationCounts, kOperations> operations;
-  LabelTable<LookupCounts, 2, 64> lookups;
-  LabelTable<L1Counts, 1, 64> l1;
-  LabelTable<LoadCounts, 3, 64> loads;
-  LabelTable<TransferRates, 3, 64> rates;
+  LabelTable<LookupCounts, 2, 64, 1> lookups;
+  LabelTable<L1Counts, 1, 64, 0> l1;
+  LabelTable<LoadCounts, 3, 64, 1, 2> loads;
+  LabelTable<TransferRates, 3, 64, 1> rates;
   LabelTable<ModelUsage, 1, 64> models;
   TransferCounts cpu, cuda;
   Counter leases_expired, leases_freed_by_death;

@@ -36,6 +36,34 @@ TEST(LabelTable, WhatIsTooManySharesARow) {
   EXPECT_EQ(rows_of(table)[1], "m,1=2");
 }
 
+// A worker's id is new each time an engine starts; its model and device are not.
+TEST(LabelTable, WhatIsTooManyKeepsTheLabelsThatAreFew) {
+  LabelTable<Counter, 3, 3, 1> table;
+  for (int i = 0; i < 100; ++i)
+    table.row({"cuda", "worker " + std::to_string(i), i % 4 == 0 ? "big" : "small"}).add();
+  std::vector<std::string> rows;
+  table.for_each([&](const auto& labels, const Counter& row) {
+    rows.push_back(labels[0] + "," + labels[1] + "," + labels[2] + "=" +
+                   std::to_string(row.value()));
+  });
+  EXPECT_THAT(rows, testing::ElementsAre("cuda,worker 0,big=1", "cuda,worker 1,small=1",
+                                         "cuda,worker 2,small=1", "cuda,other,small=73",
+                                         "cuda,other,big=24"));
+}
+
+TEST(LabelTable, WhatSharesRowsIsBoundedToo) {
+  LabelTable<Counter, 2, 3, 1> table;
+  for (int i = 0; i < 100; ++i) table.row({"m" + std::to_string(i), "s"}).add();
+  std::size_t rows = 0;
+  std::uint64_t last = 0;
+  table.for_each([&](const auto&, const Counter& row) {
+    ++rows;
+    last = row.value();
+  });
+  EXPECT_EQ(rows, 3u + table.kSharedRowsMax + 1);
+  EXPECT_EQ(last, 100 - 3 - table.kSharedRowsMax);
+}
+
 TEST(LabelTable, LabelsAreShownCleanAndShort) {
   Table table;
   table.row({std::string(1000, 'a'), "x\ny"}).add();

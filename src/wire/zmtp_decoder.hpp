@@ -64,7 +64,6 @@ class ZmtpDecoder {
   ZmtpEvent read_greeting();
   /// True when a whole header was read and state_ has moved on.
   bool read_header();
-  void start_frame(std::uint64_t size);
   /// True when the frame or command is complete.
   bool read_body();
   bool read_command();

@@ -8,6 +8,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace lmcache::admin {
@@ -18,6 +19,9 @@ namespace lmcache::admin {
 /// The same of a server with these GPUs in use too: CUDA gives one up for good.
 [[nodiscard]] std::optional<std::string> illness(const std::vector<obs::Vital>& vitals,
                                                  const std::vector<gpu::DeviceStatus>& gpus);
+
+/// Whether one of these loops has that name and has not been silent beyond the limit.
+[[nodiscard]] bool comes_round(const std::vector<obs::Vital>& vitals, std::string_view name);
 
 /// Of this server, now: what every endpoint that tells its health goes by, so that they agree.
 [[nodiscard]] std::optional<std::string> illness(const Context& context);

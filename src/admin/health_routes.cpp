@@ -47,6 +47,12 @@ std::optional<std::string> illness(const std::vector<obs::Vital>& vitals) {
   return "not come round for " + std::to_string(seconds) + " s: " + names;
 }
 
+bool comes_round(const std::vector<obs::Vital>& vitals, std::string_view name) {
+  return std::ranges::any_of(vitals, [&](const obs::Vital& vital) {
+    return vital.name == name && vital.silence <= obs::Pulse::kLimit;
+  });
+}
+
 std::optional<std::string> illness(const std::vector<obs::Vital>& vitals,
                                    const std::vector<gpu::DeviceStatus>& gpus) {
   if (auto reason = illness(vitals)) return reason;

@@ -1,5 +1,6 @@
 // /status, field by field what the reference tells. Where it names something this server does not
 // have (L2, peers, KV events) the value is that of a reference server without it.
+#include "admin/controller_reports.hpp"
 #include "admin/health.hpp"
 #include "admin/layout_report.hpp"
 #include "admin/routes.hpp"
@@ -33,33 +34,12 @@ Json l1_report(const ServerConfig& config, const CacheStats& stats, std::uint64_
           {"read_ttl_seconds", config.l1_read_ttl.count()}};
 }
 
-Json eviction_report(const ServerConfig& config) {
-  return {{"is_healthy", true},
-          {"thread_alive", true},
-          {"eviction_policy", config.eviction_policy},
-          {"trigger_watermark", config.eviction_trigger_watermark},
-          {"eviction_ratio", config.eviction_ratio}};
-}
-
-Json store_report() {
-  return {{"is_healthy", true},        {"thread_alive", true}, {"pending_keys_count", 0},
-          {"in_flight_task_count", 0}, {"num_l2_adapters", 0}, {"num_active_adapters", 0},
-          {"num_draining_adapters", 0}};
-}
-
-Json prefetch_report() {
-  return {{"is_healthy", true},         {"thread_alive", true},     {"max_in_flight", 0},
-          {"submission_queue_size", 0}, {"pending_queue_size", 0},  {"in_flight_request_count", 0},
-          {"lookup_phase_count", 0},    {"load_phase_count", 0},    {"completed_results_count", 0},
-          {"num_l2_adapters", 0},       {"num_active_adapters", 0}, {"num_draining_adapters", 0}};
-}
-
 Json storage_report(const ServerConfig& config, const Cache& cache) {
   const CacheStats stats = cache.stats();
   const Json l1 = l1_report(config, stats, cache.pinned_objects());
-  const Json eviction = eviction_report(config);
+  const Json eviction = eviction_report(config, obs::vitals());
   const Json store = store_report();
-  return {{"is_healthy", l1["is_healthy"]},
+  return {{"is_healthy", l1["is_healthy"].get<bool>() && eviction["is_healthy"].get<bool>()},
           {"l1_managers", {{"_default", l1}}},
           {"store_controllers", {{"_default", store}}},
           {"l1_eviction_controllers", {{"_default", eviction}}},

@@ -1,4 +1,5 @@
 #include "admin/health.hpp"
+#include "admin/controller_reports.hpp"
 
 #include <gtest/gtest.h>
 
@@ -27,6 +28,17 @@ TEST(Health, AGpuThatIsLostIsNamedIfAllLoopsAreWell) {
   EXPECT_FALSE(illness({}, {well}));
   EXPECT_EQ(illness({}, {well, lost}), "GPU GPU-2 is lost: cudaErrorECCUncorrectable");
   EXPECT_EQ(illness({{"copy thread 0", 11s}}, {lost}), "not come round for 11 s: copy thread 0");
+}
+
+TEST(Health, TheEvictionControllerLivesAsLongAsHousekeeping) {
+  const auto told = [](const std::vector<obs::Vital>& vitals) {
+    const Json report = eviction_report({}, vitals);
+    EXPECT_EQ(report["is_healthy"], report["thread_alive"]);
+    return report["thread_alive"].get<bool>();
+  };
+  EXPECT_TRUE(told({{"copy thread 0", 40s}, {"housekeeping", 1s}}));
+  EXPECT_FALSE(told({{"copy thread 0", 0s}, {"housekeeping", 11s}}));
+  EXPECT_FALSE(told({{"copy thread 0", 0s}}));
 }
 
 TEST(Readiness, AsMuchOfL1AsIsAskedForMustBePinned) {

@@ -4,14 +4,19 @@
 #include "admin/routes.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <functional>
 #include <future>
 
 namespace lmcache::admin {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 constexpr std::size_t kIdsMax = 1u << 16;
-constexpr std::uint64_t kBytesMax =
-    1ull << 30;  // seconds of the slow lane, well below its pulse's limit
+constexpr std::uint64_t kBytesMax = 1ull << 30;
+/// Copies of engines go on meanwhile, and however long that takes, the slow lane must come round.
+constexpr std::chrono::seconds kTimeMax{5};
 
 engine::InstancePtr find_worker(const Context& context, std::uint64_t id) {
   const auto workers = context.engine.instances().all();
@@ -21,30 +26,49 @@ engine::InstancePtr find_worker(const Context& context, std::uint64_t id) {
   return found == workers.end() ? nullptr : *found;
 }
 
-/// On the GPU's own thread, between transfers.
-Reader gpu_reader(const Context& context, const gpu::MemoryPtr& memory) {
-  return [&devices = context.engine.devices(), memory](std::vector<copy::Run> runs) {
-    std::promise<bool> done;
-    auto result = done.get_future();
-    devices.read(memory, std::move(runs),
-                 [&done](const Status& status) { done.set_value(status.has_value()); });
-    return result.get();
+/// Reads by `start(runs, done)`, and waits for it until the time is up. `done` may come later and
+/// keeps what is read, and where to, until then.
+template <class Start>
+Reader reader(const engine::InstancePtr& worker, Clock::time_point until, Start start) {
+  return [worker, until, start](std::vector<copy::Run> runs, std::shared_ptr<void> objects) {
+    const Error late{Cause::kTimeout, "not read within " + std::to_string(kTimeMax.count()) +
+                                          " s; ask for fewer blocks at a time"};
+    if (Clock::now() >= until) return Status(late);
+    const auto outcome = std::make_shared<std::promise<Status>>();
+    auto result = outcome->get_future();
+    start(std::move(runs), [outcome, worker, objects = std::move(objects)](const Status& status) {
+      outcome->set_value(status);
+    });
+    return result.wait_until(until) == std::future_status::ready ? result.get() : Status(late);
   };
 }
 
+/// On the GPU's own thread, between transfers.
+Reader gpu_reader(const Context& context, const engine::InstancePtr& worker,
+                  Clock::time_point until) {
+  return reader(worker, until,
+                [&devices = context.engine.devices(), memory = worker->memory](
+                    std::vector<copy::Run> runs, std::function<void(Status)> done) {
+                  devices.read(memory, std::move(runs), std::move(done));
+                });
+}
+
 /// The copy threads read: they survive a worker that shrinks its memory, and take turns.
-Reader cpu_reader(const Context& context) {
-  return [&copier = context.engine.copier()](std::vector<copy::Run> runs) {
-    std::promise<bool> done;
-    copy::CopyJob job;
-    job.direction = copy::Direction::kStore;
-    job.slices = 1;
-    job.plan = [&runs](std::size_t, std::vector<copy::Run>& out) { out = std::move(runs); };
-    job.done = [&done](const Status& status) { done.set_value(status.has_value()); };
-    auto result = done.get_future();
-    copier.submit(std::move(job));
-    return result.get();
-  };
+Reader cpu_reader(const Context& context, const engine::InstancePtr& worker,
+                  Clock::time_point until) {
+  return reader(worker, until,
+                [&copier = context.engine.copier(), until](std::vector<copy::Run> runs,
+                                                           std::function<void(Status)> done) {
+                  copy::CopyJob job;
+                  job.direction = copy::Direction::kStore;
+                  job.slices = 1;
+                  job.plan = [runs = std::move(runs)](std::size_t, std::vector<copy::Run>& out) {
+                    out = runs;
+                  };
+                  job.start_by = until;
+                  job.done = std::move(done);
+                  copier.submit(std::move(job));
+                });
 }
 
 std::optional<Response> refuse_blocks(const std::vector<TensorPages>& tensors,
@@ -77,9 +101,16 @@ Response checksums(const Context& context, const Request& request) {
   if (blocks_per_chunk == 0) return detail(400, "chunk_size must be positive");
   const auto tensors = tensor_pages(worker->geometry);
   if (auto refusal = refuse_blocks(tensors, ids)) return *refusal;
-  const Reader read = worker->memory ? gpu_reader(context, worker->memory) : cpu_reader(context);
+  const auto until = Clock::now() + kTimeMax;
+  const Reader read =
+      worker->memory ? gpu_reader(context, worker, until) : cpu_reader(context, worker, until);
   auto digests = block_checksums(tensors, worker->bases, ids, blocks_per_chunk, layerwise, read);
-  if (!digests) return detail(503, "the worker's memory could not be read");
+  if (!digests) {
+    const Error& error = digests.error();
+    return detail(503, error.cause == Cause::kTimeout
+                           ? error.text
+                           : "the worker's memory could not be read: " + error.text);
+  }
   const std::size_t chunks = (ids.size() - 1) / blocks_per_chunk + 1;
   return json({{"status", "success"},
                {"chunk_size", blocks_per_chunk},
@@ -107,7 +138,7 @@ void add_checksum_routes(Router& router, const Context& context) {
               .answers = {{400, "No blocks, or no such block"},
                           {404, "No such worker"},
                           kWrongForm,
-                          {503, "The worker's memory has gone"}}});
+                          {503, "The worker's memory has gone, or reading it takes too long"}}});
 }
 
 }  // namespace lmcache::admin

@@ -6,11 +6,12 @@
 #include "copy/plan.hpp"
 
 #include <lmcache/geometry.hpp>
+#include <lmcache/status.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <optional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -33,18 +34,21 @@ struct TensorPages {
 /// Every tensor that is moved, in the order of registration. Points into `geometry`.
 [[nodiscard]] std::vector<TensorPages> tensor_pages(const Geometry& geometry);
 
-/// Copies page -> object bytes (the page may be on a GPU) of the runs; false if a page could not be
-/// read.
-using Reader = std::function<bool(std::vector<copy::Run> runs)>;
+/// What is read at a time, at most.
+inline constexpr std::uint64_t kChecksumPartBytes = 16u << 20;
+
+/// Copies page -> object bytes (the page may be on a GPU) of the runs. Kept until that has ended,
+/// which may be after the call, if it gives up: `objects`, where the runs lead to.
+using Reader = std::function<Status(std::vector<copy::Run> runs, std::shared_ptr<void> objects)>;
 
 /// Hex digests: one per `blocks_per_chunk` blocks over all tensors, or per tensor ("layer_N") when
 /// `layerwise`. Ids must be blocks of every tensor. bfloat16 is widened to float32 first, as in the
-/// reference. Nothing if the worker's memory has gone.
-[[nodiscard]] std::optional<Json> block_checksums(std::span<const TensorPages> tensors,
-                                                  std::span<std::byte* const> bases,
-                                                  std::span<const std::int64_t> ids,
-                                                  std::size_t blocks_per_chunk, bool layerwise,
-                                                  const Reader& read);
+/// reference. What the reader fails with ends it.
+[[nodiscard]] Result<Json> block_checksums(std::span<const TensorPages> tensors,
+                                           std::span<std::byte* const> bases,
+                                           std::span<const std::int64_t> ids,
+                                           std::size_t blocks_per_chunk, bool layerwise,
+                                           const Reader& read);
 
 /// Three or more ids in a row as [first, last], others by themselves, order kept.
 [[nodiscard]] Json compressed(std::span<const std::int64_t> ids);

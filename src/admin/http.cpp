@@ -48,6 +48,16 @@ Response error(unsigned status, std::string_view text) {
   return json({{"error", text}}, status);
 }
 
+std::string hex_text(std::span<const std::byte> bytes) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string out;
+  for (const std::byte byte : bytes) {
+    out += kDigits[std::to_integer<unsigned>(byte) >> 4];
+    out += kDigits[std::to_integer<unsigned>(byte) & 15];
+  }
+  return out;
+}
+
 bool parse_target(std::string_view target, Request& request) {
   if (!target.starts_with('/')) return false;
   const std::size_t question = target.find('?');

@@ -3,9 +3,11 @@
 
 #include <boost/beast/http/verb.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -39,6 +41,9 @@ struct Response {
 [[nodiscard]] Response detail(unsigned status, std::string_view text);
 /// {"error": text}: how the reference's older endpoints do.
 [[nodiscard]] Response error(unsigned status, std::string_view text);
+
+/// Two lower-case digits for each byte.
+[[nodiscard]] std::string hex_text(std::span<const std::byte> bytes);
 
 /// Splits and decodes a request target; false if it is not a path with an optional query.
 [[nodiscard]] bool parse_target(std::string_view target, Request& request);

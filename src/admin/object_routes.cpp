@@ -9,16 +9,6 @@ namespace {
 
 constexpr std::int64_t kPageDefault = 500, kPageMax = 5000;
 
-std::string hex(const ChunkHash& hash) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string out;
-  for (const std::byte byte : hash.bytes) {
-    out += kDigits[std::to_integer<unsigned>(byte) >> 4];
-    out += kDigits[std::to_integer<unsigned>(byte) & 15];
-  }
-  return out;
-}
-
 /// The reference packs (world size, rank, local world size, local rank) into a byte each; the local
 /// ones repeat the global ones.
 std::uint64_t kv_rank(std::uint32_t world_size, std::uint32_t rank) {
@@ -55,7 +45,7 @@ Response list(const Context& context, const Request& request) {
   Json entries = Json::array();
   for (const ListedObject& object : objects)
     entries.push_back({{"key",
-                        {{"chunk_hash_hex", hex(object.hash)},
+                        {{"chunk_hash_hex", hex_text(object.hash.bytes)},
                          {"model_name", object.keyspace.model},
                          {"kv_rank", kv_rank(object.keyspace.world_size, object.rank)},
                          {"object_group_id", object.group},

@@ -38,17 +38,18 @@ struct Fixture {
     std::vector<int> out;
     const auto tensors = tensor_pages(geometry);
     std::vector<std::byte*> bases{memory[0].data(), memory[1].data()};
-    const auto digests = block_checksums(
-        tensors, bases, ids, ids.size(), true, [&](const std::vector<copy::Run>& runs) {
-          std::vector<std::pair<std::byte*, int>> places;
-          for (const copy::Run& run : runs) {
-            std::memcpy(run.object, run.page, run.bytes);
-            places.emplace_back(run.object, std::to_integer<int>(run.page[0]));
-          }
-          std::ranges::sort(places);
-          for (const auto& [place, first] : places) out.push_back(first);
-          return true;
-        });
+    const auto digests =
+        block_checksums(tensors, bases, ids, ids.size(), true,
+                        [&](const std::vector<copy::Run>& runs, const auto&) {
+                          std::vector<std::pair<std::byte*, int>> places;
+                          for (const copy::Run& run : runs) {
+                            std::memcpy(run.object, run.page, run.bytes);
+                            places.emplace_back(run.object, std::to_integer<int>(run.page[0]));
+                          }
+                          std::ranges::sort(places);
+                          for (const auto& [place, first] : places) out.push_back(first);
+                          return Status();
+                        });
     EXPECT_TRUE(digests);
     return out;
   }
@@ -67,15 +68,21 @@ TEST(Checksums, PlanesOutsideBlocksInside) {
   EXPECT_THAT(fixture.read({2, 0}), testing::ElementsAre(8, 0, 20, 12, 108, 100, 120, 112));
 }
 
-Json digests_of(Fixture& fixture, std::size_t blocks_per_chunk, bool layerwise) {
+Json digests_of(Fixture& fixture, std::size_t blocks_per_chunk, bool layerwise,
+                int* reads = nullptr) {
   const auto tensors = tensor_pages(fixture.geometry);
   std::vector<std::byte*> bases{fixture.memory[0].data(), fixture.memory[1].data()};
   const std::vector<std::int64_t> ids{0, 1, 2};
   return *block_checksums(tensors, bases, ids, blocks_per_chunk, layerwise,
-                          [](const std::vector<copy::Run>& runs) {
-                            for (const copy::Run& run : runs)
+                          [reads](const std::vector<copy::Run>& runs, const auto&) {
+                            if (reads != nullptr) ++*reads;
+                            std::uint64_t bytes = 0;
+                            for (const copy::Run& run : runs) {
                               std::memcpy(run.object, run.page, run.bytes);
-                            return true;
+                              bytes += run.bytes;
+                            }
+                            EXPECT_LE(bytes, kChecksumPartBytes);
+                            return Status();
                           });
 }
 
@@ -96,12 +103,50 @@ TEST(Checksums, Bfloat16IsWidened) {
   EXPECT_NE(digests_of(halves, 99, false), digests_of(bytes, 99, false));
 }
 
+// Each read waits for its turn among engines' copies.
+TEST(Checksums, ChunksAndTensorsAreReadTogether) {
+  Fixture fixture(KvFormat::kNlXNbTwoBsNhHs);
+  int reads = 0;
+  const Json apart = digests_of(fixture, 1, true, &reads);
+  EXPECT_EQ(reads, 1);
+  EXPECT_EQ(apart["layer_1"].size(), 3u);
+  EXPECT_EQ(apart["layer_0"][0], "3677509751ccf61539174d2b9635a7bf");  // MD5 of bytes 0..7
+}
+
+TEST(Checksums, WhatIsLargeIsReadInParts) {
+  Geometry geometry;
+  KernelGroup& group = geometry.kernel_groups.emplace_back();
+  group.dtype = "uint8";
+  group.slots_per_block = 1;
+  group.row_bytes = 20u << 20;
+  group.num_blocks = 1;
+  group.origins = {{0, 0}};
+  std::vector<std::byte> memory(group.row_bytes);
+  const auto tensors = tensor_pages(geometry);
+  std::vector<std::byte*> bases{memory.data()};
+  const std::vector<std::int64_t> ids{0};
+  int reads = 0;
+  const auto digests = block_checksums(tensors, bases, ids, 1, false,
+                                       [&](const std::vector<copy::Run>& runs, const auto&) {
+                                         ++reads;
+                                         EXPECT_EQ(runs.size(), 1u);
+                                         EXPECT_LE(runs[0].bytes, kChecksumPartBytes);
+                                         return Status();  // zeros are there already
+                                       });
+  EXPECT_EQ(reads, 2);
+  EXPECT_EQ(digests.value()[0], "8f4e33f3dc3e414ff94e5fb6905cba8c");
+}
+
 TEST(Checksums, MemoryThatHasGoneIsNoDigest) {
   Fixture fixture(KvFormat::kNlXNbTwoBsNhHs);
   const auto tensors = tensor_pages(fixture.geometry);
   std::vector<std::byte*> bases{fixture.memory[0].data(), fixture.memory[1].data()};
   const std::vector<std::int64_t> ids{0};
-  EXPECT_FALSE(block_checksums(tensors, bases, ids, 1, false, [](const auto&) { return false; }));
+  const auto digests = block_checksums(tensors, bases, ids, 1, false, [](const auto&, const auto&) {
+    return Status(Error{Cause::kCopyFailed, "gone"});
+  });
+  ASSERT_FALSE(digests);
+  EXPECT_EQ(digests.error().text, "gone");
 }
 
 TEST(Compressed, ThreeInARowAreARange) {

@@ -52,7 +52,7 @@ class Unit(unittest.TestCase):
         with open(UNIT) as unit:
             lines = [line.strip() for line in unit]
         for line in ("Type=notify", "LimitMEMLOCK=infinity", "User=lmcache", "RuntimeDirectory=lmcache",
-                     "StateDirectory=lmcache", "Restart=on-failure"):
+                     "StateDirectory=lmcache", "Restart=on-failure", "RestartPreventExitStatus=2", "TimeoutStartSec=infinity"):
             self.assertIn(line, lines)
 
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import unittest
 
 from kvclient import Engine, dense, tokens, unique
@@ -371,6 +372,17 @@ class LostClients(LeaseCase):
         process, name, instance = self.holder(unique("model"))
         process.send_signal(signal.SIGSTOP)  # its end shows that more time has passed than a silent peer is given
         eventually(lambda: not self.server.mapped(name), "the silent client is dropped")
+        self.assertTrue(engine.retrieve(toks, "r"))
+        self.assertNotIn(f"worker gone with its connection instance={engine.instance}", self.server.log())
+
+
+    def test_a_stall_of_the_server_is_not_its_clients_silence(self):
+        engine = self.engine()
+        toks = self.stored(engine)
+        self.assertEqual(engine.lookup(toks, "r"), 4)
+        self.server.process.send_signal(signal.SIGSTOP)
+        time.sleep(1.2)  # longer than a client may be silent
+        self.server.process.send_signal(signal.SIGCONT)
         self.assertTrue(engine.retrieve(toks, "r"))
         self.assertNotIn(f"worker gone with its connection instance={engine.instance}", self.server.log())
 

@@ -1,50 +1,18 @@
 """A daemon with its admin HTTP, and plain requests to it."""
 
-import ctypes
 import http.client
 import json
 import os
-import pathlib
 import socket
 import sys
 import tempfile
 import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "client"))
+from frozen import Frozen  # noqa: F401
 from server import PATIENCE, Server, ServerCase, eventually  # noqa: F401
 
 TOKEN = "0123456789abcdefghijk"
-PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH = 0x4206, 0x4207, 17
-_WALL = 0x40000000
-libc = ctypes.CDLL(None, use_errno=True)
-
-
-def ptrace(request, tid):
-    if libc.ptrace(ctypes.c_long(request), ctypes.c_long(tid), None, None) != 0:
-        raise OSError(ctypes.get_errno(), f"ptrace({request:#x}) of {tid}")
-
-
-class Frozen:
-    """A thread that does not run inside the block, stopped by ptrace, as by a debugger: nothing in the daemon helps.
-
-    A tracer is a thread too: enter and exit on the same one.
-    """
-
-    def __init__(self, process, name):
-        def named():  # a thread names itself once it runs
-            tasks = pathlib.Path(f"/proc/{process.pid}/task").iterdir()
-            return [int(task.name) for task in tasks if (task / "comm").read_text().strip() == name]
-
-        self.tid = min(eventually(named, f"there is a thread {name}"))
-
-    def __enter__(self):
-        ptrace(PTRACE_SEIZE, self.tid)
-        ptrace(PTRACE_INTERRUPT, self.tid)
-        os.waitpid(self.tid, _WALL)
-        return self
-
-    def __exit__(self, *_):
-        ptrace(PTRACE_DETACH, self.tid)
 
 
 class Answer:

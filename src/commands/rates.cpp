@@ -152,7 +152,8 @@ Activity activity_between(const Scrape& before, const Scrape& after, double seco
   const Interval interval(before, after, seconds);
   out.seconds = seconds;
   if (const double asked = interval.growth("lmcache_mp_lookup_requested_tokens_total"); asked > 0)
-    out.hit_ratio = interval.growth("lmcache_mp_lookup_hit_tokens_total") / asked;
+    // A lookup between the reading of the two is in one of them only.
+    out.hit_ratio = std::min(1.0, interval.growth("lmcache_mp_lookup_hit_tokens_total") / asked);
   const auto copied = [&](std::string_view direction) {
     return interval.per_second(kCopiedBytes, {"direction", direction}) / kGigabyte;
   };

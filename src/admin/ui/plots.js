@@ -20,7 +20,8 @@ const retrievedRate = (sample) => rateOf(sample, (reading) => movedBytes(reading
 function hitRate(sample) {
   const hit = rateOf(sample, ({metrics}) => sumOf(metrics, "lmcache_mp_lookup_hit_tokens_total"));
   const asked = rateOf(sample, ({metrics}) => sumOf(metrics, "lmcache_mp_lookup_requested_tokens_total"));
-  return hit === null || !asked ? null : hit / asked;
+  // A lookup between the reading of the two is in one of them only.
+  return hit === null || !asked ? null : Math.min(1, hit / asked);
 }
 
 const l1Of = ({now}) => now.status.storage_manager.l1_manager;

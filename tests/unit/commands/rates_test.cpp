@@ -52,6 +52,15 @@ TEST(Activity, CountersBecomeRates) {
   EXPECT_EQ(activity.failures_per_second, 2.5);
 }
 
+// The server's counters are read one after the other.
+TEST(Activity, ALookupBetweenTwoReadingsDoesNotHitMoreThanItAsked) {
+  const auto told = [](const char* asked, const char* hit) {
+    return std::string("lmcache_mp_lookup_requested_tokens_total{model_name=\"a\"} ") + asked +
+           "\nlmcache_mp_lookup_hit_tokens_total{model_name=\"a\"} " + hit + "\n";
+  };
+  EXPECT_EQ(between(told("100", "100"), told("300", "310")).hit_ratio, 1);
+}
+
 TEST(Activity, WithoutLookupsThereIsNoHitRatio) {
   const std::string same = "lmcache_mp_lookup_requested_tokens_total{model_name=\"a\"} 100\n";
   EXPECT_EQ(between(same, same).hit_ratio, std::nullopt);

@@ -81,7 +81,8 @@ class Figures(UiCase):
         states = self.legend(page, "pool-state")
         self.assertEqual(sum(states.values()), l1["memory_total_bytes"])
         self.assertEqual(states["free"], l1["memory_total_bytes"] - l1["memory_used_bytes"])
-        self.assertEqual(sum(self.legend(page, "pool-model").values()), l1["memory_used_bytes"])
+        page.until("[...document.querySelectorAll('[data-plot=pool-model] li b')].reduce((sum, b) => sum + Number(b.dataset.value), 0)"
+                   f" === {l1['memory_used_bytes']}")
         latency = self.legend(page, "latency")
         for operation in ("lookup", "store", "retrieve"):
             self.assertLessEqual(latency[operation + " p50"], latency[operation + " p99"])

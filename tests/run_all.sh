@@ -50,14 +50,17 @@ stage_release() { build release; }
 
 stage_ctest() { ctest --preset release -j "$(nproc)"; }
 
-# python_tests FOLDER BINARY: every test script of the folder, each against the given server binary.
+# python_tests FOLDER BINARY [NAME...]: every test script of the folder, or those NAME_test.py, each against the given server binary.
 python_tests() {
-  local failed=0 ran=0 script
-  for script in tests/"$1"/test_*.py tests/"$1"/*_test.py; do
-    [ -e "$script" ] || continue
+  local folder=tests/$1 binary=$PWD/$2 failed=0 ran=0 script
+  shift 2
+  local scripts=("$folder"/test_*.py "$folder"/*_test.py)
+  [ $# -gt 0 ] && scripts=("${@/%/_test.py}") && scripts=("${scripts[@]/#/$folder/}")
+  for script in "${scripts[@]}"; do
+    [[ $script == *\** ]] && continue  # a pattern that nothing has
     ran=$((ran + 1))
     echo "== $script"
-    LMCACHE_BINARY=$PWD/$2 timeout 600 "$venv/bin/python" "$script" || { echo "FAILED: $script"; failed=1; }
+    LMCACHE_BINARY=$binary timeout 600 "$venv/bin/python" "$script" || { echo "FAILED: $script"; failed=1; }
   done
   echo "$ran scripts"
   return $failed
@@ -105,9 +108,14 @@ stage_acceptance() {
   return $result
 }
 
-# The suites that need no timing, and the published client against a server built the same way.
+# sanitized PRESET: the published client, and what the HTTP server has to bear, against a server of that build.
+sanitized() {
+  python_tests client "build/$1/src/app/lmcache" && python_tests admin "build/$1/src/app/lmcache" abuse endpoints status
+}
+
+# The suites that need no timing, and scripts against a server built the same way.
 stage_asan() {
-  build asan && ctest --preset asan -j "$(nproc)" -L 'unit|wire' && python_tests client build/asan/src/app/lmcache
+  build asan && ctest --preset asan -j "$(nproc)" -L 'unit|wire' && sanitized asan
 }
 
 # Targets are named fuzz_x; their seeds, if any, are in tests/fuzz/corpus/x and are only read.
@@ -135,13 +143,13 @@ stage_tidy() {
     | grep "^$PWD/build/asan/src/.*/Unity/" | sort -u | xargs -n 1 -P "$(nproc)" clang-tidy --quiet -p build/asan
 }
 
-# What has threads, and the published client. In a shell of its own, because CMake runs the tests while building, to list their
+# What has threads, and the same scripts. In a shell of its own, because CMake runs the tests while building, to list their
 # cases.
 threaded() {
   cmake --preset tsan && cmake --build --preset tsan --target threaded \
-    && ctest --preset tsan -j "$(nproc)" -L threaded && python_tests client build/tsan/src/app/lmcache
+    && ctest --preset tsan -j "$(nproc)" -L threaded && sanitized tsan
 }
-stage_tsan() { "${no_aslr[@]}" env venv="$venv" bash -c "$(declare -f threaded python_tests); threaded"; }
+stage_tsan() { "${no_aslr[@]}" env venv="$venv" bash -c "$(declare -f threaded sanitized python_tests); threaded"; }
 
 stages=(deps published_client promtool format release ctest cli client admin package acceptance asan fuzz tidy tsan)
 [ "${1:-}" = --list ] && { printf '%s\n' "${stages[@]}"; exit 0; }

@@ -10,7 +10,7 @@ import stat
 import unittest
 
 import torch
-from admin import PATIENCE, TOKEN, AdminCase, Client, Server, TokenCase, eventually
+from admin import PATIENCE, TOKEN, AdminCase, Client, Frozen, Server, TokenCase, eventually
 from kvclient import Engine, Group, deepseek_v4, dense, tokens, unique
 
 
@@ -266,6 +266,17 @@ class Checksums(AdminCase):
         self.assertEqual(answer.status, 503)
         self.assertEqual(self.http().get("/healthcheck").status, 200)
         os.truncate("/dev/shm/" + engine.segment.name.lstrip("/"), engine.segment.size)
+
+    def test_memory_that_nobody_comes_to_read(self):
+        engine = Engine(self.connect(), [dense()], 1024).register()
+        self.addCleanup(engine.close)
+        ask = {"instance_id": engine.instance, "block_ids": [9], "chunk_size": 1}
+        with Frozen(self.server.process, "lmcache-copy"):
+            answer = self.http().post("/cache/checksums", ask)
+            self.assertEqual((answer.status, answer.json["detail"][:19]), (503, "not read within 5 s"))
+            self.assertEqual(self.http().get("/healthcheck").status, 200)
+        self.assertEqual(self.http().post("/cache/checksums", ask).status, 200)
+        engine.unregister()
 
 
 class Configured(AdminCase):

@@ -64,6 +64,10 @@ target_compile_options(lmcache_options INTERFACE
 # which it sees the ends of short strings once their header is precompiled.
 target_compile_options(lmcache_options INTERFACE
   $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-array-bounds -Wno-stringop-overflow -Wno-stringop-overread>)
+# Files that are compiled together are included by one more, and g++ takes them for headers, which no type of theirs may leave.
+if(CMAKE_UNITY_BUILD)
+  target_compile_options(lmcache_options INTERFACE $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-subobject-linkage>)
+endif()
 if(LMCACHE_WERROR)
   target_compile_options(lmcache_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
 endif()

@@ -187,12 +187,12 @@ Result<Json> block_checksums(std::span<const TensorPages> tensors,
   }
   if (const Status done = digester.finish(); !done) return done.error();
   // In place: a Json turns into anything, an Error as well.
-  constexpr auto in_place = boost::system::in_place_value;
-  if (!layerwise) return Result<Json>(in_place, std::move(lists[0]));
+  constexpr auto kInPlace = boost::system::in_place_value;
+  if (!layerwise) return Result<Json>(kInPlace, std::move(lists[0]));
   Json by_layer = Json::object();
   for (std::size_t i = 0; i < tensors.size(); ++i)
     by_layer["layer_" + std::to_string(tensors[i].tensor)] = std::move(lists[i]);
-  return Result<Json>(in_place, std::move(by_layer));
+  return Result<Json>(kInPlace, std::move(by_layer));
 }
 
 Json compressed(std::span<const std::int64_t> ids) {

@@ -165,6 +165,11 @@ class StoreTicket {
   /// Objects to fill; those already resident are not listed (and stay pinned until the ticket
   /// ends).
   [[nodiscard]] std::span<const ObjectRef> objects() const noexcept;
+  /// Objects of the range that are somebody else's and whose copies may still be under way: the
+  /// range is stored when these are, too.
+  [[nodiscard]] std::span<const ObjectRef> others() const noexcept;
+  /// False once one of others() was withdrawn.
+  [[nodiscard]] bool intact() const;
 
  private:
   friend class Cache;
@@ -181,6 +186,9 @@ class ReadPins {
   ~ReadPins();
 
   [[nodiscard]] std::span<const ObjectRef> objects() const noexcept;
+  /// False once one of them was withdrawn: its bytes never came. To be asked after asking who still
+  /// copies into them (gpu::PendingStores), where a store that has failed is soon forgotten.
+  [[nodiscard]] bool intact() const;
 
  private:
   friend class Cache;
@@ -236,7 +244,8 @@ class Cache {
   /// ended the ticket is destroyed, or withdrawn if it failed.
   void publish(StoreTicket& ticket);
   /// Takes back what publish() made visible: the copy failed. Its memory must not be written to any
-  /// more.
+  /// more. Nobody finds the objects from now on; the memory of those that are being read stays
+  /// theirs until the last such read ends, so that it never gets another's bytes.
   void withdraw(StoreTicket ticket);
 
   /// Pins what a retrieve of chunks [first, last) by (rank, layout) needs: all of them for full

@@ -150,7 +150,7 @@ Result<ReadPins> Cache::open_read(const Lease& lease, std::uint32_t rank, const 
   ReadPins pins;
   pins.state_ = std::make_unique<detail::ReadState>();
   pins.state_->core = impl_;
-  std::vector<ObjectRef>& objects = pins.state_->objects;
+  std::vector<ObjectRef>& objects = pins.state_->reader.objects;
   std::vector<ChunkId> needed;
 
   const std::lock_guard lock(impl_->mutex);
@@ -182,6 +182,7 @@ Result<ReadPins> Cache::open_read(const Lease& lease, std::uint32_t rank, const 
   }
   pins.state_->window_from = window_from;
   pins.state_->pinned = std::move(needed);
+  impl_->enter(pins.state_->reader);
   return pins;
 }
 

@@ -149,17 +149,20 @@ bool ChunkTable::publish(ChunkId id, std::uint32_t rank, LayoutId layout, std::u
   return true;
 }
 
-void ChunkTable::withdraw(ChunkId id, std::uint32_t rank, LayoutId layout, std::uint32_t group) {
+std::byte* ChunkTable::withdraw(ChunkId id, std::uint32_t rank, LayoutId layout,
+                                std::uint32_t group) {
   Chunk& chunk = chunks_[id];
   invariant(chunk.place == Place::kHeld || chunk.place == Place::kDetached,
             "only held chunks lose single objects");
   Shard& shard = objects_.shard_for(chunk.shards, rank, layout);
-  const std::uint64_t bit = std::uint64_t{1} << group;
-  if ((shard.present & bit) == 0) return;
-  objects_.free(shard, bit);
+  if ((shard.present >> group & 1) == 0) return nullptr;
+  std::byte* memory = objects_.remove(shard, group);
   const std::uint64_t bytes = layouts()[layout].rounded[group];
-  keyspaces_.tenants().change_used(tenant_of(chunk), -static_cast<std::int64_t>(bytes));
+  ++counted_.reserved_objects;
+  counted_.reserved_bytes += bytes;
+  keyspaces_.tenants().change_busy(tenant_of(chunk), static_cast<std::int64_t>(bytes));
   change_bytes(id, layout, group, 0 - bytes);
+  return memory;
 }
 
 /// An object of `bytes` more, or in two's complement one less.

@@ -28,8 +28,9 @@
 //
 // Who frees what: a chunk's objects are freed with the chunk, those of windowed groups also alone,
 // in the order of thinner.hpp; memory handed out by
-// allocate() belongs to the caller until publish() took it or give_back() returned it. A chunk has
-// a reference on its keyspace, each shard one on its layout; the names go with the last of them.
+// allocate() or withdraw() belongs to the caller until publish() took it or give_back() returned
+// it. A chunk has a reference on its keyspace, each shard one on its layout; the names go with the
+// last of them.
 //
 // evict.cpp has what makes room, clear.cpp what clears, chunk_table.cpp all the rest; where bytes
 // lie is the business of objects.hpp.
@@ -115,8 +116,10 @@ class ChunkTable {
   /// that object: the memory stays the caller's.
   [[nodiscard]] bool publish(ChunkId id, std::uint32_t rank, LayoutId layout, std::uint32_t group,
                              std::byte* memory);
-  /// Takes an object back whose bytes never came; its memory is free at once.
-  void withdraw(ChunkId id, std::uint32_t rank, LayoutId layout, std::uint32_t group);
+  /// The other way round, for an object whose bytes never came: its memory is the caller's again,
+  /// to be given back when nobody reads it any more. nullptr if it is not there.
+  [[nodiscard]] std::byte* withdraw(ChunkId id, std::uint32_t rank, LayoutId layout,
+                                    std::uint32_t group);
 
   // Memory. Sizes are rounded ones (LayoutSlot::rounded); a tenant is who it is for.
   /// Evicts until there is a free extent of that size and the tenant may have it; nullptr if that

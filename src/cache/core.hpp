@@ -8,11 +8,27 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <unordered_set>
 #include <vector>
 
 #include "cache/chunk_table.hpp"
 
 namespace lmcache::detail {
+
+/// Memory of an object that a failed store has taken back while others counted on it. Free with the
+/// last of them: until then no other store may fill it.
+struct Withdrawn {
+  std::byte* memory = nullptr;
+  std::uint64_t bytes = 0;  ///< of the pool
+  cache::TenantId tenant = cache::kNoId;
+};
+
+/// Somebody who counts on resident objects, of which some may still be being copied, and has their
+/// chunks pinned.
+struct Reader {
+  std::vector<ObjectRef> objects;
+  std::vector<std::shared_ptr<const Withdrawn>> kept;  ///< of these, what was taken back
+};
 
 /// `mutex` guards all the rest. Handles share ownership, so a handle that outlives the Cache still
 /// releases properly.
@@ -27,8 +43,16 @@ struct Core {
   /// The other way round, so that a prefix becomes more recent than what follows it.
   void unpin_chain(std::span<const cache::ChunkId> chain, std::size_t window_from);
 
+  /// Takes memory back from its store: free once no reader counts on it.
+  void free_after_readers(std::span<const Withdrawn> taken);
+  /// Its objects' memory stays until it leaves.
+  void enter(Reader& reader) { readers.insert(&reader); }
+  void leave(Reader& reader);
+
   mutable std::mutex mutex;
   cache::ChunkTable table;
+  std::unordered_set<Reader*> readers;
+  std::uint64_t copying_objects = 0;  ///< resident, bytes still to come
   std::uint64_t allocation_failures = 0, window_lost_chunks = 0;
 };
 using CorePtr = std::shared_ptr<Core>;
@@ -46,7 +70,7 @@ struct ReadState {
   CorePtr core;
   std::vector<cache::ChunkId> pinned;
   std::size_t window_from = 0;  ///< in `pinned`
-  std::vector<ObjectRef> objects;
+  Reader reader;
 };
 
 /// Pins on every resident chunk of the store's chain and memory for the missing objects, from
@@ -57,6 +81,9 @@ struct StoreState {
   [[nodiscard]] cache::TenantId tenant() const;
   /// Memory for all of `objects` or for none; evicts as needed. Core's mutex is held.
   [[nodiscard]] bool allocate();
+  /// Notes what is there already of the wanted objects while somebody's copies run, of which these
+  /// may be. Core's mutex is held.
+  void count_on_others(std::span<const std::vector<bool>> wanted);
   /// Makes the objects resident. `copying`: their bytes are still to come, so they stay pinned,
   /// windowed ones too, until the ticket ends. Core's mutex is held.
   void publish(bool copying);
@@ -73,12 +100,14 @@ struct StoreState {
   std::vector<ChunkHash> hashes;      ///< [first, n)
   std::vector<ObjectRef> objects;     ///< data is nullptr until allocated
   std::vector<ObjectRef> copying;     ///< resident, window-pinned, bytes still to come
+  Reader others;                      ///< what others were storing of the range, or have won since
 
  private:
   [[nodiscard]] std::uint64_t rounded(const ObjectRef& object) const;
   bool try_allocate(std::span<const std::uint32_t> order);
   void give_back();
   void adopt(std::uint32_t position, bool create);
+  void count_on(std::uint32_t chunk, std::uint32_t group);
 };
 
 }  // namespace lmcache::detail

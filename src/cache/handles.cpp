@@ -1,4 +1,6 @@
 // What handles do when they end, and the thin public classes around them.
+#include <unordered_map>
+
 #include "cache/core.hpp"
 
 namespace lmcache {
@@ -21,6 +23,25 @@ void Core::unpin_chain(std::span<const cache::ChunkId> chain, std::size_t window
   }
 }
 
+void Core::free_after_readers(std::span<const Withdrawn> taken) {
+  std::unordered_map<const std::byte*, std::shared_ptr<const Withdrawn>> by_place;
+  for (const Withdrawn& one : taken)
+    by_place.emplace(one.memory, std::make_shared<const Withdrawn>(one));
+  for (Reader* reader : readers)
+    for (const ObjectRef& object : reader->objects)
+      if (const auto found = by_place.find(object.data); found != by_place.end())
+        reader->kept.push_back(found->second);
+  for (const auto& [place, one] : by_place)
+    if (one.use_count() == 1) table.give_back(one->memory, one->bytes, one->tenant);
+}
+
+void Core::leave(Reader& reader) {
+  readers.erase(&reader);
+  for (const auto& one : reader.kept)
+    if (one.use_count() == 1) table.give_back(one->memory, one->bytes, one->tenant);
+  reader.kept.clear();
+}
+
 LeaseState::~LeaseState() {
   const std::lock_guard lock(core->mutex);
   core->unpin_chain(chain, window_from);
@@ -28,12 +49,15 @@ LeaseState::~LeaseState() {
 
 ReadState::~ReadState() {
   const std::lock_guard lock(core->mutex);
+  core->leave(reader);
   core->unpin_chain(pinned, window_from);
 }
 
 StoreState::~StoreState() {
   const std::lock_guard lock(core->mutex);
   give_back();
+  core->leave(others);
+  core->copying_objects -= copying.size();
   for (const ObjectRef& object : copying) core->table.unpin_window(chain[object.chunk]);
   core->unpin_chain(chain, window_from);
   if (layout != cache::kNoId) core->table.release_layout(layout);
@@ -75,13 +99,29 @@ std::span<const ObjectRef> StoreTicket::objects() const noexcept {
   return state_ ? std::span<const ObjectRef>(state_->objects) : std::span<const ObjectRef>();
 }
 
+std::span<const ObjectRef> StoreTicket::others() const noexcept {
+  return state_ ? std::span<const ObjectRef>(state_->others.objects) : std::span<const ObjectRef>();
+}
+
+bool StoreTicket::intact() const {
+  if (!state_) return true;
+  const std::lock_guard lock(state_->core->mutex);
+  return state_->others.kept.empty();
+}
+
 ReadPins::ReadPins() noexcept = default;
 ReadPins::ReadPins(ReadPins&&) noexcept = default;
 ReadPins& ReadPins::operator=(ReadPins&&) noexcept = default;
 ReadPins::~ReadPins() = default;
 
 std::span<const ObjectRef> ReadPins::objects() const noexcept {
-  return state_ ? std::span<const ObjectRef>(state_->objects) : std::span<const ObjectRef>();
+  return state_ ? std::span<const ObjectRef>(state_->reader.objects) : std::span<const ObjectRef>();
+}
+
+bool ReadPins::intact() const {
+  if (!state_) return true;
+  const std::lock_guard lock(state_->core->mutex);
+  return state_->reader.kept.empty();
 }
 
 }  // namespace lmcache

@@ -88,6 +88,15 @@ bool Objects::add(Shard& shard, std::uint32_t group, std::byte* memory) {
   return true;
 }
 
+std::byte* Objects::remove(Shard& shard, std::uint32_t group) noexcept {
+  const std::uint64_t bit = std::uint64_t{1} << group;
+  std::byte* memory = data(shard, group);
+  shard.present &= ~bit;
+  --count_;
+  if ((layouts_[shard.layout].windowed & bit) != 0) --windowed_count_;
+  return memory;
+}
+
 void Objects::free(Shard& shard, std::uint64_t groups) {
   LayoutSlot& layout = layouts_[shard.layout];
   const auto offsets = layout.offsets(shard.offsets);

@@ -2,7 +2,8 @@
 // objects are there. Knows nothing of chunks, tenants or whose turn it is to go. Not thread-safe:
 // under the cache's mutex.
 //
-// Memory that take() has given away is its caller's until add() took it or give_back() returned it.
+// Memory that take() has given away, or remove() given back, is its caller's until add() took it or
+// give_back() returned it.
 // A shard has a reference on its layout, from shard_for() to drop().
 #pragma once
 
@@ -44,6 +45,8 @@ class Objects {
   [[nodiscard]] std::byte* data(const Shard& shard, std::uint32_t group) noexcept;
   /// False if the shard has that object: the memory stays the caller's.
   [[nodiscard]] bool add(Shard& shard, std::uint32_t group, std::byte* memory);
+  /// An object that is there is none any more; its memory is the caller's again.
+  [[nodiscard]] std::byte* remove(Shard& shard, std::uint32_t group) noexcept;
   /// `groups` is a mask of objects that are there.
   void free(Shard& shard, std::uint64_t groups);
   /// Frees all of it; the shard is none any more.

@@ -197,6 +197,7 @@ Result<StoreTicket> Cache::reserve(const Keyspace& keyspace, std::uint32_t rank,
       const auto group = static_cast<std::uint32_t>(std::countr_zero(left));
       store.objects.push_back({group, first + i, nullptr, layout->groups[group].bytes});
     }
+  store.count_on_others(wanted);
   if (!store.allocate()) {
     ++impl_->allocation_failures;
     return no_memory(table, store.tenant(), missing);
@@ -265,10 +266,14 @@ void StoreState::publish(bool bytes_to_come) {
   cache::ChunkTable& table = core->table;
   for (ObjectRef& object : objects) {
     adopt(object.chunk, true);
-    if (!table.publish(chain[object.chunk], rank, layout, object.group, object.data)) continue;
+    if (!table.publish(chain[object.chunk], rank, layout, object.group, object.data)) {
+      count_on(object.chunk, object.group);
+      continue;
+    }
     if (bytes_to_come) {
       table.pin_window(chain[object.chunk]);
       copying.push_back(object);
+      ++core->copying_objects;
     }
     object.data = nullptr;
   }
@@ -287,8 +292,29 @@ void StoreState::publish(bool bytes_to_come) {
 }
 
 void StoreState::withdraw() {
+  std::vector<Withdrawn> taken;
   for (const ObjectRef& object : copying)
-    core->table.withdraw(chain[object.chunk], rank, layout, object.group);
+    if (std::byte* memory = core->table.withdraw(chain[object.chunk], rank, layout, object.group))
+      taken.push_back({memory, rounded(object), tenant()});
+  core->free_after_readers(taken);
+}
+
+void StoreState::count_on_others(std::span<const std::vector<bool>> wanted) {
+  if (core->copying_objects == 0) return;
+  for (std::uint32_t i = first; i < chain.size(); ++i)
+    for (std::uint32_t group = 0; group < wanted.size(); ++group)
+      if (wanted[group][i - first]) count_on(i, group);
+}
+
+/// Nothing if the object is not there.
+void StoreState::count_on(std::uint32_t chunk, std::uint32_t group) {
+  cache::ChunkTable& table = core->table;
+  const cache::Shard* shard =
+      chain[chunk] == kNoId ? nullptr : table.shard(chain[chunk], rank, layout);
+  if (shard == nullptr || (shard->present >> group & 1) == 0) return;
+  const std::uint64_t bytes = table.layouts()[layout].layout->groups[group].bytes;
+  others.objects.push_back({group, chunk, table.object(*shard, group), bytes});
+  core->enter(others);
 }
 
 }  // namespace detail

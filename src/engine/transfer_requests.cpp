@@ -158,7 +158,7 @@ class Store final : public Transfer<wire::StoreRequest>,
                                           range_->first, wanted());
     if (!ticket) return end(ticket.error());
     ticket_ = std::move(*ticket);
-    if (ticket_.objects().empty()) return end({});
+    if (ticket_.objects().empty()) return end_with_others(worker_->memory ? wire::Bytes{} : event_);
     meter_.store_submitted(*worker_, ticket_.objects());
     if (worker_->memory) return store_from_gpu();
     auto job = cpu_copy(copy::Direction::kStore, ticket_.objects(), 0);
@@ -189,7 +189,7 @@ class Store final : public Transfer<wire::StoreRequest>,
     transfer.queued = [self = shared_from_this()](const Result<wire::Bytes>& event) {
       if (!event) return self->end(event.error());
       self->engine_.cache().publish(self->ticket_);
-      self->end({}, *event);
+      self->end_with_others(*event);
     };
     transfer.done = [self = shared_from_this(), worker = worker_](const Status& status) {
       self->meter_.store_ended(status.has_value(), self->keyspace(), *worker);
@@ -202,12 +202,24 @@ class Store final : public Transfer<wire::StoreRequest>,
   // Published before the reply is sent: a lookup that starts after the reply sees it.
   void copied(const Status& status) {
     meter_.store_ended(status.has_value(), keyspace(), *worker_);
-    if (status) {
-      engine_.cache().commit(std::move(ticket_));
-    } else {
+    if (!status) {
       ticket_ = StoreTicket{};
+      return end(status);
     }
-    end(status);
+    engine_.cache().publish(ticket_);
+    end_with_others(event_);
+  }
+
+  /// Where other stores have a part of the range and their copies still run, the range is stored
+  /// when they have ended well: what is answered `true` must not vanish.
+  void end_with_others(const wire::Bytes& event) {
+    engine_.devices().when_settled(
+        ticket_.others(), [this] { return ticket_.intact(); },
+        [self = shared_from_this(), event](bool stored) {
+          if (!self->worker_->memory) self->ticket_ = StoreTicket{};  // else its copy may still run
+          if (stored) return self->end({}, event);
+          self->end(Error{Cause::kCopyFailed, "another store of this prefix has failed"});
+        });
   }
 
   StoreTicket ticket_;
@@ -239,10 +251,12 @@ class Retrieve final : public Transfer<wire::RetrieveRequest>,
     meter_.retrieve_submitted(*worker_, pins_.objects());
     if (worker_->memory) return retrieve_to_gpu();
     // A GPU may still be writing what this CPU worker wants to read.
-    engine_.devices().when_settled(pins_.objects(), [self = shared_from_this()](bool written) {
-      if (written) return self->copy();
-      self->copied(Error{Cause::kCopyFailed, "the store of this prefix has failed"});
-    });
+    engine_.devices().when_settled(
+        pins_.objects(), [this] { return pins_.intact(); },
+        [self = shared_from_this()](bool written) {
+          if (written) return self->copy();
+          self->copied(Error{Cause::kCopyFailed, "the store of this prefix has failed"});
+        });
   }
 
  private:
@@ -256,6 +270,7 @@ class Retrieve final : public Transfer<wire::RetrieveRequest>,
   void retrieve_to_gpu() {
     auto transfer =
         gpu_transfer(copy::Direction::kRetrieve, pins_.objects(), request_.skip_first_n_tokens);
+    transfer.intact = [self = shared_from_this()] { return self->pins_.intact(); };
     transfer.queued = [self = shared_from_this()](const Result<wire::Bytes>& event) {
       if (event) return self->end({}, *event);
       self->end(event.error());

@@ -3,15 +3,13 @@
 #include "geometry/layout.hpp"
 #include "gpu/cuda.hpp"
 #include "gpu/device.hpp"
-#include "gpu/pending.hpp"
 #include "obs/log.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <map>
 #include <mutex>
 #include <optional>
-#include <thread>
+#include <utility>
 
 namespace lmcache::gpu {
 namespace {
@@ -151,6 +149,15 @@ Status Devices::check(const Geometry& geometry) const {
 }
 
 void Devices::submit(Transfer transfer) {
+  if (transfer.direction == copy::Direction::kRetrieve) {
+    auto needs = impl_->pending.find(transfer.objects, std::exchange(transfer.intact, nullptr));
+    if (!needs) {
+      transfer.queued(needs.error());
+      transfer.done(needs.error());
+      return;
+    }
+    transfer.needs = std::move(*needs);
+  }
   Device& device = transfer.memory->device();
   device.submit(std::move(transfer));
 }
@@ -170,26 +177,9 @@ void Devices::read(MemoryPtr memory, std::vector<copy::Run> runs,
   device.read(std::move(memory), std::move(runs), std::move(done));
 }
 
-void Devices::when_settled(std::span<const ObjectRef> objects, std::function<void(bool)> settled) {
-  const std::vector<FencePtr> fences = impl_->pending.find(objects);
-  if (fences.empty()) {
-    settled(true);
-    return;
-  }
-  struct Wait {
-    std::atomic<std::size_t> left;
-    std::atomic<bool> ok = true;
-    std::function<void(bool)> settled;
-  };
-  auto wait = std::make_shared<Wait>();
-  wait->left = fences.size();
-  wait->settled = std::move(settled);
-  for (const FencePtr& fence : fences) {
-    fence->when_settled([wait](bool ok) {
-      if (!ok) wait->ok = false;
-      if (--wait->left == 0) wait->settled(wait->ok);
-    });
-  }
+void Devices::when_settled(std::span<const ObjectRef> objects, const PendingStores::Intact& intact,
+                           std::function<void(bool)> settled) {
+  impl_->pending.when_settled(objects, intact, std::move(settled));
 }
 
 void Devices::stop() {

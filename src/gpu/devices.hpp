@@ -54,8 +54,9 @@ class Devices {
   void read(MemoryPtr memory, std::vector<copy::Run> runs, std::function<void(Status)> done);
 
   /// Calls `settled` once no copy into these objects is under way, at once if there is none: false
-  /// if one of them failed. For readers that are not on a GPU.
-  void when_settled(std::span<const ObjectRef> objects, std::function<void(bool)> settled);
+  /// if one of them failed, or is not `intact`. For who is not on a GPU, or must know.
+  void when_settled(std::span<const ObjectRef> objects, const PendingStores::Intact& intact,
+                    std::function<void(bool)> settled);
 
   /// Ends what is under way (at most a few seconds are waited for it) and the threads. What is
   /// submitted later fails.

@@ -37,7 +37,8 @@ void Devices::read(MemoryPtr, std::vector<copy::Run>, std::function<void(Status)
   done(Error{Cause::kCopyFailed, "this server was built without CUDA"});
 }
 
-void Devices::when_settled(std::span<const ObjectRef>, std::function<void(bool)> settled) {
+void Devices::when_settled(std::span<const ObjectRef>, const PendingStores::Intact&,
+                           std::function<void(bool)> settled) {
   settled(true);
 }
 

@@ -24,7 +24,7 @@ wire::Bytes ExportedEvent::handle() const {
 }
 
 Result<std::shared_ptr<ExportedEvent>> EventPool::next() {
-  if (issued_.size() > kKept && issued_.front().use_count() == 1 && issued_.front()->settled()) {
+  if (issued_.size() > kKept && issued_.front().use_count() == 1) {
     issued_.pop_front();  // whoever was sent it has opened it long ago, or never will
   }
   auto event = make_event(cudaEventDisableTiming | cudaEventInterprocess);

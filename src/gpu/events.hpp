@@ -8,7 +8,6 @@
 #pragma once
 
 #include "gpu/allocation.hpp"
-#include "gpu/pending.hpp"
 #include "wire/message.hpp"
 
 #include <lmcache/status.hpp>
@@ -35,7 +34,7 @@ using Event = std::unique_ptr<CUevent_st, EventDeleter>;
 [[nodiscard]] Result<Event> make_event(unsigned flags);
 
 /// The end of one transfer: an event of ours that engines can open.
-class ExportedEvent final : public Fence {
+class ExportedEvent {
  public:
   ExportedEvent(Event event, const cudaIpcEventHandle_t& handle)
       : event_(std::move(event)), handle_(handle) {}

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "copy/plan.hpp"
+#include "gpu/pending.hpp"
 #include "wire/descriptors.hpp"
 #include "wire/message.hpp"
 
@@ -41,15 +42,18 @@ struct Transfer {
   copy::BlockIdLists ids;         ///< checked
   std::int64_t null_id = 0;
   std::uint64_t skip_tokens = 0;
-  wire::Bytes event;  ///< the engine's, to be waited for on the device
+  wire::Bytes event;             ///< the engine's, to be waited for on the device
+  PendingStores::Intact intact;  ///< of a retrieve; asked by Devices::submit
+  std::vector<FencePtr> needs;   ///< likewise, found by it: stores under way that it reads from
   std::chrono::steady_clock::time_point start_by = std::chrono::steady_clock::time_point::max();
   /// Exactly once: the event that tells the engine when the copy has ended, or why there is none.
-  /// For a store, whoever reads its objects from now on waits on the device.
+  /// For a store, whoever reads its objects from now on waits for its copy.
   std::function<void(Result<wire::Bytes>)> queued;
   /// Exactly once, after `queued`: neither pages nor objects are touched any more.
   std::function<void(Status)> done;
 };
-// Both callbacks run on the GPU's thread, without a lock held, and must neither block nor throw.
+// Both callbacks run on the GPU's thread, or the caller's of Devices::submit, without a lock held,
+// and must neither block nor throw.
 
 /// Logical bytes of all of them.
 [[nodiscard]] inline std::uint64_t object_bytes(std::span<const ObjectRef> objects) noexcept {

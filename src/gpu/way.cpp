@@ -28,6 +28,10 @@ Pages pages_of(const Transfer& transfer, const LaneContext& context) {
           transfer.null_id,        transfer.skip_tokens, context.align_bytes};
 }
 
+Error store_failed() {
+  return {Cause::kCopyFailed, "the store it reads from has failed"};
+}
+
 bool worthwhile(const std::vector<Rect>& rects, std::uint64_t least) {
   return total_bytes(rects) >= least * rects.size();
 }
@@ -82,16 +86,12 @@ void Way::submit(Transfer transfer) {
 cudaError_t Way::advance() {
   for (auto next = waiting_.begin(); next != waiting_.end() && !checkpoints_.full();) {
     Running& running = **next;
-    if (!std::exchange(running.begun, true)) running.status = begin(running);
-    if (running.status && holds(running)) {  // those behind it need not wait
+    const Step done = step(running);
+    if (done == Step::kHeld) {  // those behind it need not wait
       ++next;
       continue;
     }
-    if (running.status) {
-      const Result<bool> all = enqueue(running);
-      if (all && !*all) break;  // as far ahead of the GPU as it may be
-      if (!all) running.status = all.error();
-    }
+    if (done == Step::kFull) break;  // as far ahead of the GPU as it may be
     const cudaError_t error = finish(running);
     queued_.push_back(std::move(*next));
     next = waiting_.erase(next);
@@ -102,14 +102,28 @@ cudaError_t Way::advance() {
   return close_ended();
 }
 
+/// Brings a transfer as far as it gets now.
+Way::Step Way::step(Running& running) {
+  if (!std::exchange(running.begun, true)) running.status = begin(running);
+  if (running.status && !running.entered) {
+    if (holds(running)) return Step::kHeld;
+    if (running.status) running.status = enter(running);
+  }
+  if (!running.status) return Step::kDone;
+  const Result<bool> all = enqueue(running);
+  if (all && !*all) return Step::kFull;
+  if (!all) running.status = all.error();
+  return Step::kDone;
+}
+
 /// Staged and direct transfers end in their own order.
 cudaError_t Way::close_ended() {
   for (std::size_t i = 0; i < queued_.size();) {
     const Running& running = *queued_[i];
     const cudaError_t state =
         running.end ? cudaEventQuery(running.end->event()) : cudaSuccess;  // nothing was enqueued
-    const bool waits =
-        std::ranges::any_of(running.needs, [](const FencePtr& fence) { return !fence->settled(); });
+    const bool waits = std::ranges::any_of(running.transfer.needs,
+                                           [](const FencePtr& fence) { return !fence->settled(); });
     if (state == cudaErrorNotReady || (state == cudaSuccess && waits)) {
       ++i;
       continue;
@@ -125,7 +139,7 @@ cudaError_t Way::close_ended() {
   return cudaSuccess;
 }
 
-/// Everything the transfer has to wait for, on the device.
+/// What can be done before it is the transfer's turn: nothing is enqueued.
 Status Way::begin(Running& running) {
   Transfer& transfer = running.transfer;
   if (running.abandoned) return Error{Cause::kTimeout, "the engine has gone"};
@@ -138,25 +152,34 @@ Status Way::begin(Running& running) {
   running.engine_event = std::move(*event);
   auto end = context_.events->next();
   if (!end) return end.error();
-  running.end = std::move(*end);  // from here on something may be enqueued
+  running.end = std::move(*end);
+  if (direction_ == copy::Direction::kStore) running.fence = std::make_shared<Fence>(running.end);
 
-  running.needs = context_.pending->find(transfer.objects);
-  running.alone = queued_.empty() && running.needs.empty();
+  running.alone = queued_.empty() && transfer.needs.empty();
   choose_path(running);
 
   // A DMA to memory that is not pinned blocks this thread until it has ended, so it must not have
-  // to wait for anything that this thread does. Nor may the streams that engines share.
-  running.held = memory.lane().users > 1 ||
-                 std::ranges::any_of(transfer.objects, [this](const ObjectRef& object) {
-                   return !context_.pool->pinned(object.data);
-                 });
-  if (running.held) return {};
+  // to wait for anything that this thread does. Nor may the streams that engines share. And what
+  // writes to pages must not be let through a gate for any other reason than the engine's event.
+  running.blocks = std::ranges::any_of(transfer.objects, [this](const ObjectRef& object) {
+    return !context_.pool->pinned(object.data);
+  });
+  running.held =
+      running.blocks || memory.lane().users > 1 || direction_ == copy::Direction::kRetrieve;
+  return {};
+}
+
+/// Everything that what is enqueued from now on has to wait for, on the device.
+Status Way::enter(Running& running) {
+  running.entered = true;
+  running.alone = running.alone && queued_.empty();
   if (Status waits = wait_for_engine(running); !waits) return waits;
-  for (const FencePtr& fence : running.needs) {  // their bytes are read by DMA
-    const auto store = std::static_pointer_cast<ExportedEvent>(fence);
-    if (Status waits = check(cudaStreamWaitEvent(dma_, store->event()), "waiting for a store");
-        !waits)
-      return waits;
+  for (const FencePtr& fence : running.transfer.needs) {  // their bytes are read by DMA
+    const auto store = fence->end();
+    Status waits;
+    if (store) waits = check(cudaStreamWaitEvent(dma_, store->event()), "waiting for a store");
+    if (waits && fence->failed()) waits = store_failed();
+    if (!waits) return waits;
   }
   // Behind the gate: while the engine works, no turn is taken from it.
   if (running.path == Path::kStaged && !running.rects.empty())
@@ -193,7 +216,7 @@ void Way::choose_path(Running& running) {
 
 /// Whatever touches the engine's pages waits for the request's event.
 Status Way::wait_for_engine(Running& running) {
-  if (running.engine_event.over()) return {};
+  if (running.held || running.engine_event.over()) return {};
   const auto close_before = [&](cudaStream_t stream) -> Status {
     const auto number = gate_.close(stream);
     if (!number) return number.error();
@@ -206,18 +229,24 @@ Status Way::wait_for_engine(Running& running) {
   return closed;
 }
 
-/// True while a held transfer may not start; sets its status if it never may.
+/// True while nothing of the transfer may be enqueued; sets its status if it never may.
+///
+/// A retrieve is not queued behind a store that may still fail for its engine's sake: what is
+/// queued cannot be stopped, and would bring whatever L1 had there before.
 bool Way::holds(Running& running) {
-  if (!running.held) return false;
+  const auto& needs = running.transfer.needs;
   if (running.abandoned || Clock::now() > running.transfer.start_by) {
     running.status = Error{Cause::kTimeout, "the engine has gone, or its event took too long"};
-  } else if (!running.engine_event.over() ||
-             std::ranges::any_of(running.needs,
-                                 [](const FencePtr& fence) { return !fence->settled(); })) {
-    return true;
+    return false;
   }
-  running.held = false;
-  return false;
+  if (std::ranges::any_of(needs, &Fence::failed)) {
+    running.status = store_failed();
+    return false;
+  }
+  if (running.held && !running.engine_event.over()) return true;
+  return std::ranges::any_of(needs, [&](const FencePtr& fence) {
+    return running.blocks ? !fence->settled() : !fence->started();
+  });
 }
 
 Result<bool> Way::enqueue(Running& running) {
@@ -301,6 +330,7 @@ Status Way::enqueue_rects(Running& running) {
 cudaError_t Way::finish(Running& running) {
   Transfer& transfer = running.transfer;
   const auto answer = std::exchange(transfer.queued, nullptr);
+  if (!running.entered) running.end.reset();  // nothing was enqueued
   if (running.end) {
     if (const cudaError_t error = record_end(running); error != cudaSuccess) {
       static_cast<void>(cudaGetLastError());
@@ -323,7 +353,7 @@ cudaError_t Way::finish(Running& running) {
     }
     handle = std::move(*signal);
   }
-  if (direction_ == copy::Direction::kStore) context_.pending->add(transfer.objects, running.end);
+  if (running.fence) context_.pending->add(transfer.objects, running.fence);
   answer(std::move(handle));
   return cudaSuccess;
 }
@@ -342,17 +372,15 @@ cudaError_t Way::record_end(const Running& running) {
 
 void Way::close(std::unique_ptr<Running> running) {
   learn(*running);
-  // What it read may have been the remains of a store that failed.
-  for (const FencePtr& fence : running->needs) {
-    if (fence->failed() && running->status)
-      running->status = Error{Cause::kCopyFailed, "the store it reads from has failed"};
-  }
   Transfer& transfer = running->transfer;
-  if (running->end) running->end->settle(running->status.has_value());
+  // What it read may have been the remains of a store whose GPU was lost.
+  if (running->status && std::ranges::any_of(transfer.needs, &Fence::failed))
+    running->status = store_failed();
+  if (running->fence) running->fence->settle(running->status.has_value());
   if (transfer.queued) std::exchange(transfer.queued, nullptr)(running->status.error());
   std::exchange(transfer.done, nullptr)(running->status);
   // Last: who has found an object of a failed store finds its fence as well.
-  if (running->end) context_.pending->remove(transfer.objects, running->end);
+  if (running->fence) context_.pending->remove(transfer.objects, running->fence);
 }
 
 void Way::fail_all(const Error& error) {
@@ -373,7 +401,7 @@ void Way::fail_all(const Error& error) {
 void Way::look() {
   bool blocked = false;
   const auto see = [&](Running& running) {
-    if (!running.begun || running.held || blocked || running.started != Clock::time_point{}) return;
+    if (!running.entered || blocked || running.started != Clock::time_point{}) return;
     const bool late = Clock::now() > running.transfer.start_by;
     const bool over = running.engine_event.over();
     if (!over && !running.abandoned && !late) {
@@ -386,6 +414,7 @@ void Way::look() {
                                                    : "the engine's event was not over in time"};
     if (running.gate != 0) gate_.open(std::exchange(running.gate, 0));
     running.started = Clock::now();
+    if (running.status && running.fence) running.fence->start();
   };
   for (const auto& running : queued_) see(*running);
   for (const auto& running : waiting_) see(*running);
@@ -404,7 +433,8 @@ bool Way::gated() const noexcept {
 }
 
 bool Way::awaits_engine() const noexcept {
-  return gated() || std::ranges::any_of(waiting_, [](const auto& one) { return one->held; });
+  return gated() ||
+         std::ranges::any_of(waiting_, [](const auto& one) { return one->begun && !one->entered; });
 }
 
 bool Way::moving() const noexcept {

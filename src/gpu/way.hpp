@@ -62,12 +62,13 @@ class Running {
   Transfer transfer;
   Status status;                       ///< the first thing that went wrong
   std::shared_ptr<ExportedEvent> end;  ///< recorded behind all its work once that is enqueued
-  std::vector<FencePtr> needs;         ///< stores it reads from
+  FencePtr fence;                      ///< of a store: what its readers wait for
   Path path = Path::kStaged;
   std::vector<Rect> rects;  ///< all of it, or what comes before the batches
   std::size_t next_rect = 0;
   std::optional<Batcher> batches;
-  bool begun = false;
+  bool begun = false;                             ///< planned
+  bool entered = false;                           ///< something of it may be enqueued
   bool alone = false;                             ///< nothing was ahead of it
   std::chrono::steady_clock::time_point started;  ///< the engine's event was over by then
   std::uint64_t next_batch = 0;                   ///< bytes
@@ -76,6 +77,7 @@ class Running {
   std::uint64_t gate = 0;  ///< closed before it; 0: none, or open
   bool abandoned = false;  ///< the engine has gone
   bool held = false;       ///< nothing is enqueued before it may run
+  bool blocks = false;     ///< its DMAs block this thread
 };
 
 class Way {
@@ -118,7 +120,10 @@ class Way {
     Event first, second;  ///< its two steps
   };
 
+  enum class Step : std::uint8_t { kHeld, kFull, kDone };
+  Step step(Running& running);
   Status begin(Running& running);
+  Status enter(Running& running);
   void choose_path(Running& running);
   Status wait_for_engine(Running& running);
   [[nodiscard]] bool holds(Running& running);

@@ -4,7 +4,7 @@
 namespace lmcache::test {
 namespace {
 
-TEST_F(GpuDevice, ARetrieveWaitsOnTheDeviceForTheStoreItReads) {
+TEST_F(GpuDevice, ARetrieveIsNotQueuedBehindAStoreThatMayStillFail) {
   EngineProcess writer, reader;
   const KvCase kv = dense_model(40, 4);
   World world(kv, 256, 2, 31);
@@ -15,11 +15,11 @@ TEST_F(GpuDevice, ARetrieveWaitsOnTheDeviceForTheStoreItReads) {
   ASSERT_TRUE(store.queued.get());
   EXPECT_EQ(store.done.wait_for(50ms), std::future_status::timeout) << "its event is not over";
   const Outcome retrieve = submit(b, empty, Direction::kRetrieve, objects, reader.event());
-  ASSERT_TRUE(retrieve.queued.get());
-  EXPECT_EQ(retrieve.done.wait_for(50ms), std::future_status::timeout);
+  EXPECT_EQ(retrieve.queued.wait_for(50ms), std::future_status::timeout);
   bool settled = false;
-  devices_->when_settled(objects, [&](bool) { settled = true; });
+  devices_->when_settled(objects, {}, [&](bool) { settled = true; });
   EXPECT_FALSE(settled);
+  ASSERT_TRUE(retrieve.queued.get());
   reader.wait(*retrieve.queued.get());
   Bytes expected(world.object_bytes(kAlign) + kAlign);
   const auto stored = world.objects(expected.data(), kAlign);
@@ -29,6 +29,83 @@ TEST_F(GpuDevice, ARetrieveWaitsOnTheDeviceForTheStoreItReads) {
   expect_ok(store);
   expect_ok(retrieve);
   EXPECT_TRUE(settled);
+}
+
+TEST_F(GpuDevice, ARetrieveWaitsOnTheDeviceForACopyThatHasBegun) {
+  EngineProcess writer, reader;
+  const KvCase large = dense_model(160, 32), small = dense_model(40, 4);
+  World world(large, 256, 8, 35), last(small, 256, 2, 36);
+  const Worker a = register_world(writer, world), b = register_world(reader, last);
+  // Some 15 ms of copies, then the one whose objects are wanted: its end is far away.
+  std::vector<Outcome> ahead;
+  for (int i = 0; i < 3; ++i)
+    ahead.push_back(submit(a, world, Direction::kStore, world.objects(base_ + (kPool / 2), kAlign),
+                           writer.event()));
+  World source(small, 256, 2, 37);
+  const Worker c = register_world(writer, source);
+  const auto objects = source.objects(base_, kAlign);
+  const Outcome store = submit(c, source, Direction::kStore, objects, writer.event());
+  ASSERT_TRUE(store.queued.get());
+  const Outcome retrieve = submit(b, last, Direction::kRetrieve, objects, reader.event());
+  const auto event = retrieve.queued.get();
+  ASSERT_TRUE(event) << event.error().text;
+  reader.wait(*event);
+  Bytes expected(source.object_bytes(kAlign) + kAlign);
+  const auto stored = source.objects(expected.data(), kAlign);
+  source.copy(Direction::kStore, stored, 0, 0);
+  last.copy(Direction::kRetrieve, stored, 0, 0);
+  expect_pages(reader, b, last);
+  for (const Outcome& outcome : ahead) expect_ok(outcome);
+  expect_ok(store);
+  expect_ok(retrieve);
+}
+
+/// What L1 had in that place before may be anybody's.
+TEST_F(GpuDevice, ARetrieveOfAStoreThatFailsCopiesNothing) {
+  EngineProcess reader;
+  const KvCase kv = dense_model(40, 4);
+  World world(kv, 256, 2, 38), mine(kv, 256, 2, 39);
+  const Worker b = register_world(reader, world);
+  const auto objects = mine.objects(base_, kAlign);
+  std::fill_n(base_, mine.object_bytes(kAlign), std::byte{0xEE});
+  Outcome store, retrieve;
+  {
+    EngineProcess engine;
+    const Worker a = register_world(engine, mine);
+    store = submit(a, mine, Direction::kStore, objects, engine.event(60s));
+    ASSERT_TRUE(store.queued.get());
+    retrieve = submit(b, world, Direction::kRetrieve, objects, reader.event());
+    engine.kill();
+    devices_->abandon(a.opened.memory);
+  }
+  ASSERT_EQ(store.done.wait_for(1s), std::future_status::ready);
+  EXPECT_FALSE(store.done.get());
+  ASSERT_EQ(retrieve.queued.wait_for(1s), std::future_status::ready);
+  EXPECT_FALSE(retrieve.queued.get());
+  EXPECT_FALSE(retrieve.done.get());
+  expect_pages(reader, b, world);
+}
+
+/// Its objects were withdrawn between the reader's pins and its request.
+TEST_F(GpuDevice, ARetrieveOfWithdrawnObjectsFailsAtOnce) {
+  EngineProcess engine;
+  const KvCase kv = dense_model(40, 4);
+  World world(kv, 256, 2, 40);
+  const Worker worker = register_world(engine, world);
+  std::promise<Status> done;
+  gpu::Transfer transfer;
+  transfer.direction = Direction::kRetrieve;
+  transfer.memory = worker.opened.memory;
+  transfer.geometry = world.geometry;
+  transfer.bases = worker.bases;
+  transfer.objects = world.objects(base_, kAlign);
+  transfer.ids = world.ids;
+  transfer.intact = [] { return false; };
+  transfer.queued = [](const Result<wire::Bytes>& event) { EXPECT_FALSE(event); };
+  transfer.done = [&](Status status) { done.set_value(std::move(status)); };
+  devices_->submit(std::move(transfer));
+  EXPECT_FALSE(done.get_future().get());
+  expect_pages(engine, worker, world);
 }
 
 TEST_F(GpuDevice, EveryRetrieveOfAStoreUnderWaySeesItWhole) {

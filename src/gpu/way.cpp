@@ -84,6 +84,7 @@ void Way::submit(Transfer transfer) {
 }
 
 cudaError_t Way::advance() {
+  look();  // what waits for a gate goes on as soon as it is open
   for (auto next = waiting_.begin(); next != waiting_.end() && !checkpoints_.full();) {
     Running& running = **next;
     const Step done = step(running);
@@ -243,7 +244,8 @@ bool Way::holds(Running& running) {
     running.status = store_failed();
     return false;
   }
-  if (running.held && !running.engine_event.over()) return true;
+  // Behind a closed gate a DMA that blocks this thread, which alone can open it, would never end.
+  if (running.held && (gated() || !running.engine_event.over())) return true;
   return std::ranges::any_of(needs, [&](const FencePtr& fence) {
     return running.blocks ? !fence->settled() : !fence->started();
   });

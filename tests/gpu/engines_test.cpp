@@ -1,6 +1,8 @@
 // Engines as they come, wait, die and leave: what one does must cost no other anything.
 #include "gpu/gpu_device.hpp"
 
+#include <sys/mman.h>
+
 namespace lmcache::test {
 namespace {
 
@@ -248,6 +250,29 @@ TEST_F(GpuDevice, EnginesThatShareALaneDoNotWaitForOneAnother) {
   expect_ok(submit(b, theirs, Direction::kRetrieve, objects, other.event()));
   EXPECT_EQ(store.queued.wait_for(50ms), std::future_status::timeout) << "its event is not over";
   expect_ok(store);
+  expect_objects(world, world);
+}
+
+/// A DMA to it blocks the thread that alone can open the gate of the one before.
+TEST_F(GpuDevice, UnpinnedMemoryIsNotCopiedBehindAClosedGate) {
+  pool_->touch(true);
+  std::byte* last_part = base_ + (kPool / 4 * 3);
+  ASSERT_EQ(::mprotect(last_part, kAlign, PROT_NONE), 0);  // cannot be registered
+  EngineProcess engine;
+  const KvCase kv = dense_model(40, 4);
+  World world(kv, 256, 2, 52);
+  const Worker worker = register_world(engine, world);
+  ASSERT_EQ(::mprotect(last_part, kAlign, PROT_READ | PROT_WRITE), 0);
+  ASSERT_FALSE(pool_->pinned(last_part));
+  ASSERT_TRUE(pool_->pinned(base_));
+  const Outcome gated =
+      submit(worker, world, Direction::kStore, world.objects(base_, kAlign), engine.event(300ms));
+  ASSERT_TRUE(gated.queued.get());
+  const Outcome blocking =
+      submit(worker, world, Direction::kStore, world.objects(last_part, kAlign), engine.event());
+  ASSERT_EQ(blocking.done.wait_for(5s), std::future_status::ready);
+  expect_ok(gated);
+  expect_ok(blocking);
   expect_objects(world, world);
 }
 

@@ -70,12 +70,7 @@ Status Device::open_tensor(const wire::Descriptor& tensor, Memory::Contents& con
         static_cast<void>(cudaGetLastError());
         return cuda_error(Cause::kBadSegment, "a tensor's event handle cannot be opened", error);
       }
-      const Event first_use(event);
-      Status waits;
-      opened.memory->lane().each_way([&](Way& way) {
-        if (waits) waits = way.wait_for(event);
-      });
-      if (!waits) return waits;
+      contents.first_use.emplace_back(event);
     }
     return take(allocations_->open_ipc(torch->handle), torch->storage_offset_bytes,
                 torch->storage_bytes);

@@ -23,6 +23,12 @@ std::uint32_t Memory::allocation_of(const std::byte* page) const {
   return static_cast<std::uint32_t>(found - contents_.allocations.begin());
 }
 
+bool Memory::usable() {
+  std::erase_if(contents_.first_use,
+                [](const Event& event) { return cudaEventQuery(event.get()) == cudaSuccess; });
+  return contents_.first_use.empty();
+}
+
 Status Memory::prepare(const Geometry& geometry, const std::vector<std::byte*>& bases) {
   if (contents_.table != nullptr) return {};
   origins_.clear();

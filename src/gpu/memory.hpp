@@ -23,7 +23,8 @@ class Memory {
   struct Contents {
     std::vector<AllocationPtr> allocations;
     Timeline::Opened semaphores;
-    void* table = nullptr;  ///< device memory: PageGroups and their origins
+    std::vector<Event> first_use;  ///< of tensors; those that were over are forgotten
+    void* table = nullptr;         ///< device memory: PageGroups and their origins
   };
 
   Memory(Device& device, std::shared_ptr<Lane> lane) : device_(device), lane_(std::move(lane)) {}
@@ -35,6 +36,8 @@ class Memory {
   [[nodiscard]] Lane& lane() noexcept { return *lane_; }
   [[nodiscard]] Contents& contents() noexcept { return contents_; }
 
+  /// The tensors may be used: the events that came with them are over. GPU thread.
+  [[nodiscard]] bool usable();
   /// Uploads the tables of `geometry` at the first call. GPU thread.
   [[nodiscard]] Status prepare(const Geometry& geometry, const std::vector<std::byte*>& bases);
   [[nodiscard]] const kernels::PageGroup* groups() const noexcept {

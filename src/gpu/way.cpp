@@ -45,6 +45,10 @@ Running::Running(Transfer given, LaneContext& context) : transfer(std::move(give
   left = object_bytes(transfer.objects);
 }
 
+bool Running::may_run() const {
+  return engine_event.over() && transfer.memory->usable();
+}
+
 Way::~Way() {
   for (const Slot& slot : slots_)
     if (slot.buffer != nullptr) static_cast<void>(cudaFree(slot.buffer));
@@ -72,11 +76,6 @@ Status Way::open() {
     }
   }
   return gate_.make();
-}
-
-Status Way::wait_for(cudaEvent_t event) {
-  Status waits = check(cudaStreamWaitEvent(kernel_, event), "waiting for an event");
-  return waits ? check(cudaStreamWaitEvent(dma_, event), "waiting for an event") : waits;
 }
 
 void Way::submit(Transfer transfer) {
@@ -217,7 +216,7 @@ void Way::choose_path(Running& running) {
 
 /// Whatever touches the engine's pages waits for the request's event.
 Status Way::wait_for_engine(Running& running) {
-  if (running.held || running.engine_event.over()) return {};
+  if (running.held || running.may_run()) return {};
   const auto close_before = [&](cudaStream_t stream) -> Status {
     const auto number = gate_.close(stream);
     if (!number) return number.error();
@@ -245,7 +244,7 @@ bool Way::holds(Running& running) {
     return false;
   }
   // Behind a closed gate a DMA that blocks this thread, which alone can open it, would never end.
-  if (running.held && (gated() || !running.engine_event.over())) return true;
+  if (running.held && (gated() || !running.may_run())) return true;
   return std::ranges::any_of(needs, [&](const FencePtr& fence) {
     return running.blocks ? !fence->settled() : !fence->started();
   });
@@ -405,7 +404,7 @@ void Way::look() {
   const auto see = [&](Running& running) {
     if (!running.entered || blocked || running.started != Clock::time_point{}) return;
     const bool late = Clock::now() > running.transfer.start_by;
-    const bool over = running.engine_event.over();
+    const bool over = running.may_run();
     if (!over && !running.abandoned && !late) {
       blocked = true;
       return;

@@ -74,6 +74,8 @@ class Running {
   std::uint64_t next_batch = 0;                   ///< bytes
   std::uint64_t left = 0;                         ///< bytes of objects not in a batch yet
   EngineEvent engine_event;
+  /// The engine lets us at its pages: the request's event is over, and those of its tensors.
+  [[nodiscard]] bool may_run() const;
   std::uint64_t gate = 0;  ///< closed before it; 0: none, or open
   bool abandoned = false;  ///< the engine has gone
   bool held = false;       ///< nothing is enqueued before it may run
@@ -88,9 +90,6 @@ class Way {
   Way& operator=(const Way&) = delete;
   /// Streams, events and slots. kNoMemory if the GPU has no room.
   [[nodiscard]] Status open();
-
-  /// All that is enqueued later waits for it.
-  [[nodiscard]] Status wait_for(cudaEvent_t event);
 
   void submit(Transfer transfer);
   /// Enqueues what fits and ends what has ended. Returns the first CUDA error after which nobody

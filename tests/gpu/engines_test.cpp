@@ -276,6 +276,41 @@ TEST_F(GpuDevice, UnpinnedMemoryIsNotCopiedBehindAClosedGate) {
   expect_objects(world, world);
 }
 
+/// As torch exports tensors: with an event of their first use, which may never come.
+TEST_F(GpuDevice, TheFirstUseOfATensorIsWaitedForButNotByOthers) {
+  gpu::DeviceOptions options;
+  options.staging_bytes = 64ull << 20;  // one lane
+  devices_ = std::make_unique<Devices>(options, *pool_);
+  EngineProcess other;
+  const KvCase kv = dense_model(40, 4);
+  World world(kv, 256, 2, 53), theirs(kv, 256, 2, 54);
+  Outcome late, never;
+  {
+    EngineProcess engine;
+    first_use_ = engine.event(400ms);
+    const Worker a = register_world(engine, world);
+    late = submit(a, world, Direction::kStore, world.objects(base_, kAlign), {});
+    EXPECT_EQ(late.done.wait_for(50ms), std::future_status::timeout);
+    expect_ok(late);
+    expect_objects(world, world);
+    first_use_ = engine.event(60s);
+    const Worker dead = register_world(engine, world);
+    never = submit(dead, world, Direction::kStore, world.objects(base_, kAlign), {});
+    first_use_.reset();
+    const Worker b = register_world(other, theirs);
+    const auto objects = theirs.objects(base_ + (kPool / 2), kAlign);
+    expect_ok(submit(b, theirs, Direction::kStore, objects, other.event()));
+    engine.kill();
+    devices_->abandon(dead.opened.memory);
+    devices_->abandon(a.opened.memory);
+  }
+  ASSERT_EQ(never.done.wait_for(1s), std::future_status::ready);
+  EXPECT_FALSE(never.done.get());
+  for (int i = 0; i < 100 && devices_->status()[0].workers > 0; ++i)
+    std::this_thread::sleep_for(10ms);
+  EXPECT_EQ(devices_->status()[0].workers, 0u) << "its memory can be closed";
+}
+
 TEST_F(GpuDevice, RegisteringAHundredTimesLeaksNothing) {
   EngineProcess engine;
   const std::uint32_t memory = engine.allocate(64 << 20);

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <future>
 #include <numeric>
+#include <optional>
 #include <thread>
 
 namespace lmcache::test {
@@ -75,6 +76,7 @@ class GpuDevice : public testing::Test {
       worker.memories.push_back(engine.allocate(segment.size()));
       engine.write(worker.memories.back(), segment);
       tensors.push_back(engine.descriptor(worker.memories.back()));
+      if (first_use_) with_first_use(tensors.back());
     }
     auto opened = open(std::move(tensors));
     if (!opened) throw std::runtime_error(opened.error().text);
@@ -85,6 +87,17 @@ class GpuDevice : public testing::Test {
     for (int i = 0; i < 500 && pool_->status().pinned_bytes < kPool; ++i)
       std::this_thread::sleep_for(10ms);
     return worker;
+  }
+
+  /// The same memory as torch describes it.
+  void with_first_use(wire::Descriptor& tensor) const {
+    const auto raw = std::get<wire::CudaRawMemory>(tensor.memory);
+    wire::CudaMemory memory;
+    memory.handle = raw.handle;
+    memory.storage_bytes = raw.nbytes;
+    memory.event_required = true;
+    std::ranges::copy(*first_use_, memory.event.begin());
+    tensor.memory = memory;
   }
 
   Outcome submit(const Worker& worker, const World& world, Direction direction,
@@ -167,6 +180,7 @@ class GpuDevice : public testing::Test {
     expect_pages(engine, worker, world);
   }
 
+  std::optional<wire::Bytes> first_use_;  ///< of the tensors that are registered from now on
   std::vector<std::byte> memory_;
   std::byte* base_ = nullptr;
   std::unique_ptr<gpu::PinnedPool> pool_;

@@ -110,6 +110,7 @@ void Engine::maintain(Clock::time_point now) {
   if (config_.worker_reap_timeout.count() > 0) {
     for (const InstancePtr& worker : instances_.reap(now - config_.worker_reap_timeout,
                                                      now - config_.worker_registration_grace)) {
+      if (worker->memory) devices_.abandon(worker->memory);
       obs::log_event(obs::Level::kWarn, "worker reaped: silent for too long",
                      {{"instance", worker->id}});
     }

@@ -64,6 +64,7 @@ class Register final : public AnsweredRequest, public std::enable_shared_from_th
       log(*instance_);
       const InstancePtr replaced =
           engine_.instances().put(peer_, std::move(instance_), Clock::now());
+      if (replaced && replaced->memory) engine_.devices().release(replaced->memory);
     }
     engine_.instances().forget_announced(peer_, request_.instance);
     if (opened) {
@@ -186,6 +187,7 @@ class Unregister final : public AnsweredRequest {
 
   void run(std::function<void()> finished) override {
     const InstancePtr gone = engine_.instances().remove(instance_);
+    if (gone && gone->memory) engine_.devices().release(gone->memory);
     obs::log_event(gone ? obs::Level::kInfo : obs::Level::kDebug,
                    gone ? "worker unregistered" : "unregister of an unknown worker",
                    {{"instance", instance_}});

@@ -99,7 +99,7 @@ void Device::run() {
     }
   }
   lock.unlock();
-  each_way([](Way& way) { way.abandon(nullptr); });
+  context_.stopping = true;
   const auto deadline = std::chrono::steady_clock::now() + kStopPatience;
   while (busy() != Busy::kNo && std::chrono::steady_clock::now() < deadline) {
     advance();
@@ -119,12 +119,6 @@ void Device::expect() {
   const std::lock_guard lock(mutex_);
   expected_until_ = std::chrono::steady_clock::now() + kExpect;
   wake_.notify_one();
-}
-
-void Device::abandon(MemoryPtr memory) {
-  post([memory = std::move(memory)] {
-    memory->lane().each_way([&](Way& way) { way.abandon(memory.get()); });
-  });
 }
 
 void Device::read(MemoryPtr memory, std::vector<copy::Run> runs, std::function<void(Status)> done) {

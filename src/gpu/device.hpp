@@ -51,8 +51,6 @@ class Device {
   void submit(Transfer transfer);
   /// A transfer will be submitted in a moment: the thread stays awake for it.
   void expect();
-  /// The engine of this memory has gone: transfers that wait for its event wait no more.
-  void abandon(MemoryPtr memory);
   void read(MemoryPtr memory, std::vector<copy::Run> runs, std::function<void(Status)> done);
   /// From ~Memory: to be closed on the GPU's thread.
   void close(Memory::Contents contents, std::shared_ptr<Lane> lane);
@@ -108,7 +106,7 @@ class Device {
   LaneContext context_;
   std::vector<std::weak_ptr<Lane>> lanes_;
   /// What engines that have gone leave. To free it waits for everything on the GPU, so never while
-  /// a gate is closed, which only this thread can open.
+  /// a gate is closed, which only this thread can open; nor does it wait long for the gates.
   struct Retired {
     Memory::Contents contents;
     std::shared_ptr<Lane> lane;

@@ -98,7 +98,11 @@ Result<std::shared_ptr<Lane>> Device::take_lane() {
     }
     lanes_.push_back(lane);
   } else {
-    lane = std::ranges::min(lanes_, {}, [](const auto& weak) { return weak.lock()->users; }).lock();
+    // Not behind the gate of an engine that may hang, if that can be had.
+    lane = std::ranges::min(lanes_, {}, [](const auto& weak) {
+             const auto one = weak.lock();
+             return std::pair(one->gated(), one->users);
+           }).lock();
   }
   const std::lock_guard lock(mutex_);
   status_.staging_bytes = lanes_.size() * lane_bytes();
@@ -117,7 +121,13 @@ void Device::free_retired() {
   if (!active_) return;
   bool gated = false;
   each_way([&](const Way& way) { gated |= way.gated(); });
-  if (gated) return;
+  const bool any = !retired_.empty() || !failed_lanes_.empty();
+  if (gated) {
+    if (any && context_.gates_open_by == std::chrono::steady_clock::time_point::max())
+      context_.gates_open_by = std::chrono::steady_clock::now() + kGatePatience;
+    return;
+  }
+  context_.gates_open_by = std::chrono::steady_clock::time_point::max();
   failed_lanes_.clear();
   const std::size_t gone = retired_.size();
   for (const Retired& retired : retired_) {

@@ -166,9 +166,12 @@ void Devices::expect(Memory& memory) {
   memory.device().expect();
 }
 
-void Devices::abandon(MemoryPtr memory) {
-  Device& device = memory->device();
-  device.abandon(std::move(memory));
+void Devices::abandon(const MemoryPtr& memory) {
+  memory->give_up(Memory::Clock::now());  // where a transfer waits its thread looks all the time
+}
+
+void Devices::release(const MemoryPtr& memory) {
+  memory->give_up(Memory::Clock::now() + kGatePatience);
 }
 
 void Devices::read(MemoryPtr memory, std::vector<copy::Run> runs,

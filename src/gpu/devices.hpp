@@ -47,7 +47,9 @@ class Devices {
   /// A transfer of this registration will be submitted within some 100 us.
   void expect(Memory& memory);
   /// The engine has gone, its event may never come: its transfers wait for it no more, and fail.
-  void abandon(MemoryPtr memory);
+  void abandon(const MemoryPtr& memory);
+  /// The registration has ended, its engine may live: likewise, but in half a second.
+  void release(const MemoryPtr& memory);
 
   /// Copies runs of the registration's pages (Run::page on the GPU) to host memory (Run::object), a
   /// few MiB between two transfers at a time: for diagnostics, not for speed. `done` exactly once.

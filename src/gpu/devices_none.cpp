@@ -31,7 +31,8 @@ void Devices::submit(Transfer transfer) {
 
 void Devices::expect(Memory&) {}
 
-void Devices::abandon(MemoryPtr) {}
+void Devices::abandon(const MemoryPtr&) {}
+void Devices::release(const MemoryPtr&) {}
 
 void Devices::read(MemoryPtr, std::vector<copy::Run>, std::function<void(Status)> done) {
   done(Error{Cause::kCopyFailed, "this server was built without CUDA"});

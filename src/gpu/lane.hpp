@@ -28,6 +28,7 @@ class Lane {
   [[nodiscard]] Way& way(copy::Direction direction) noexcept {
     return direction == copy::Direction::kStore ? store_ : retrieve_;
   }
+  [[nodiscard]] bool gated() const noexcept { return store_.gated() || retrieve_.gated(); }
   template <class Visit>  // (Way&)
   void each_way(Visit visit) {
     visit(store_);

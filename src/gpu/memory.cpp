@@ -23,6 +23,12 @@ std::uint32_t Memory::allocation_of(const std::byte* page) const {
   return static_cast<std::uint32_t>(found - contents_.allocations.begin());
 }
 
+void Memory::give_up(Clock::time_point when) noexcept {
+  Clock::time_point until = waited_until_.load();
+  while (when < until && !waited_until_.compare_exchange_weak(until, when)) {
+  }
+}
+
 bool Memory::usable() {
   std::erase_if(contents_.first_use,
                 [](const Event& event) { return cudaEventQuery(event.get()) == cudaSuccess; });

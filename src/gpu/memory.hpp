@@ -7,7 +7,8 @@
 #include "gpu/transfer.hpp"
 #include "page_batch.hpp"
 
-#include <functional>
+#include <atomic>
+#include <chrono>
 #include <utility>
 #include <vector>
 
@@ -16,10 +17,12 @@ namespace lmcache::gpu {
 class Device;
 class Lane;
 
-/// Allocations and tables are touched on the GPU's thread alone; the destructor may run
+/// Allocations and tables are touched on the GPU's thread alone. The destructor may run
 /// anywhere and hands them over to it.
 class Memory {
  public:
+  using Clock = std::chrono::steady_clock;
+
   struct Contents {
     std::vector<AllocationPtr> allocations;
     Timeline::Opened semaphores;
@@ -35,6 +38,13 @@ class Memory {
   [[nodiscard]] Device& device() noexcept { return device_; }
   [[nodiscard]] Lane& lane() noexcept { return *lane_; }
   [[nodiscard]] Contents& contents() noexcept { return contents_; }
+
+  /// Nobody waits for its engine any more from `when` on: what has not started then fails. Any
+  /// thread; the earliest counts.
+  void give_up(Clock::time_point when) noexcept;
+  [[nodiscard]] bool given_up(Clock::time_point now) const noexcept {
+    return now >= waited_until_.load();
+  }
 
   /// The tensors may be used: the events that came with them are over. GPU thread.
   [[nodiscard]] bool usable();
@@ -52,6 +62,7 @@ class Memory {
   std::shared_ptr<Lane> lane_;
   Contents contents_;
   Origins origins_;
+  std::atomic<Clock::time_point> waited_until_ = Clock::time_point::max();
 };
 
 }  // namespace lmcache::gpu

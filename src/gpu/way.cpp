@@ -142,9 +142,7 @@ cudaError_t Way::close_ended() {
 /// What can be done before it is the transfer's turn: nothing is enqueued.
 Status Way::begin(Running& running) {
   Transfer& transfer = running.transfer;
-  if (running.abandoned) return Error{Cause::kTimeout, "the engine has gone"};
-  if (Clock::now() > transfer.start_by)
-    return Error{Cause::kTimeout, "the copy could not begin in time"};
+  if (given_up(running)) return Error{Cause::kTimeout, "the engine has gone"};
   Memory& memory = *transfer.memory;
   if (Status ready = memory.prepare(*transfer.geometry, transfer.bases); !ready) return ready;
   auto event = context_.engine_events->open(transfer.event, memory.contents().semaphores);
@@ -164,8 +162,9 @@ Status Way::begin(Running& running) {
   running.blocks = std::ranges::any_of(transfer.objects, [this](const ObjectRef& object) {
     return !context_.pool->pinned(object.data);
   });
-  running.held =
-      running.blocks || memory.lane().users > 1 || direction_ == copy::Direction::kRetrieve;
+  running.held = running.blocks || memory.lane().users > 1 ||
+                 direction_ == copy::Direction::kRetrieve ||
+                 context_.gates_open_by != Clock::time_point::max();
   return {};
 }
 
@@ -221,6 +220,7 @@ Status Way::wait_for_engine(Running& running) {
     const auto number = gate_.close(stream);
     if (!number) return number.error();
     running.gate = *number;
+    running.gated_since = Clock::now();
     return {};
   };
   Status closed;
@@ -229,14 +229,31 @@ Status Way::wait_for_engine(Running& running) {
   return closed;
 }
 
+/// Nobody waits for its engine any more.
+bool Way::given_up(const Running& running) const {
+  return context_.stopping || running.transfer.memory->given_up(Clock::now());
+}
+
+/// Its closed gate has been in the way of others for too long: of the memory of those that have
+/// gone, or of those who share its lane.
+bool Way::in_the_way(const Running& running) const {
+  const bool shared = running.transfer.memory->lane().users > 1;
+  const auto now = Clock::now();
+  return now > context_.gates_open_by || (shared && now > running.gated_since + kGatePatience);
+}
+
 /// True while nothing of the transfer may be enqueued; sets its status if it never may.
 ///
 /// A retrieve is not queued behind a store that may still fail for its engine's sake: what is
 /// queued cannot be stopped, and would bring whatever L1 had there before.
 bool Way::holds(Running& running) {
   const auto& needs = running.transfer.needs;
-  if (running.abandoned || Clock::now() > running.transfer.start_by) {
-    running.status = Error{Cause::kTimeout, "the engine has gone, or its event took too long"};
+  if (given_up(running)) {
+    running.status = Error{Cause::kTimeout, "the engine has gone"};
+    return false;
+  }
+  if (Clock::now() > running.transfer.start_by) {
+    running.status = Error{Cause::kTimeout, "the copy could not begin in time"};
     return false;
   }
   if (std::ranges::any_of(needs, &Fence::failed)) {
@@ -398,34 +415,33 @@ void Way::fail_all(const Error& error) {
 }
 
 /// Opens the gates of transfers whose engine's event is over, in their order; notes when copies
-/// could start.
+/// could start. A store that is given up goes through as well, but its objects count for nothing.
 void Way::look() {
   bool blocked = false;
   const auto see = [&](Running& running) {
     if (!running.entered || blocked || running.started != Clock::time_point{}) return;
-    const bool late = Clock::now() > running.transfer.start_by;
-    const bool over = running.may_run();
-    if (!over && !running.abandoned && !late) {
-      blocked = true;
-      return;
+    if (running.gate != 0) {
+      const char* why =
+          given_up(running) ? "the engine has gone before its event was over" : nullptr;
+      if (why == nullptr && !running.may_run()) {
+        if (Clock::now() > running.transfer.start_by) {
+          why = "the engine's event was not over in time";
+        } else if (in_the_way(running)) {
+          why = "the engine's event was not over, and others could not wait for it";
+        } else {
+          blocked = true;
+          return;
+        }
+      }
+      if (why != nullptr && running.status) running.status = Error{Cause::kTimeout, why};
+      gate_.open(std::exchange(running.gate, 0));
     }
-    if (running.status && (running.abandoned || (late && !over)))
-      running.status =
-          Error{Cause::kTimeout, running.abandoned ? "the engine has gone before its event was over"
-                                                   : "the engine's event was not over in time"};
-    if (running.gate != 0) gate_.open(std::exchange(running.gate, 0));
     running.started = Clock::now();
     if (running.status && running.fence) running.fence->start();
   };
   for (const auto& running : queued_) see(*running);
   for (const auto& running : waiting_) see(*running);
   static_cast<void>(cudaGetLastError());
-}
-
-void Way::abandon(const Memory* memory) {
-  for (auto* queue : {&queued_, &waiting_})
-    for (const auto& running : *queue)
-      if (memory == nullptr || running->transfer.memory.get() == memory) running->abandoned = true;
 }
 
 bool Way::gated() const noexcept {

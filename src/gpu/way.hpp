@@ -41,6 +41,9 @@ class Memory;
 
 inline constexpr std::uint64_t kSlotsPerWay = 2;
 
+/// How long an engine's store may keep a gate closed that is in the way of others.
+inline constexpr std::chrono::milliseconds kGatePatience{500};
+
 /// What a transfer needs of its GPU.
 struct LaneContext {
   unsigned copy_blocks = 16;
@@ -52,6 +55,11 @@ struct LaneContext {
   Timeline* timeline = nullptr;
   PendingStores* pending = nullptr;
   std::uint64_t direct_transfers = 0;
+  /// While something waits to be freed, for which all gates must be open: they are opened then, and
+  /// no new ones are closed.
+  std::chrono::steady_clock::time_point gates_open_by =
+      std::chrono::steady_clock::time_point::max();
+  bool stopping = false;  ///< no engine is waited for
 };
 
 /// A transfer on its way.
@@ -77,9 +85,9 @@ class Running {
   /// The engine lets us at its pages: the request's event is over, and those of its tensors.
   [[nodiscard]] bool may_run() const;
   std::uint64_t gate = 0;  ///< closed before it; 0: none, or open
-  bool abandoned = false;  ///< the engine has gone
-  bool held = false;       ///< nothing is enqueued before it may run
-  bool blocks = false;     ///< its DMAs block this thread
+  std::chrono::steady_clock::time_point gated_since;
+  bool held = false;    ///< nothing is enqueued before it may run
+  bool blocks = false;  ///< its DMAs block this thread
 };
 
 class Way {
@@ -97,8 +105,6 @@ class Way {
   [[nodiscard]] cudaError_t advance();
   /// The context is lost, or time is up: everything fails.
   void fail_all(const Error& error);
-  /// The engine of this memory (nullptr: every engine) has gone; its event may never come.
-  void abandon(const Memory* memory);
   /// A gate is closed: the GPU waits for advance().
   [[nodiscard]] bool gated() const noexcept;
   /// A transfer waits for its engine: whoever looks more often lets it go sooner.
@@ -126,6 +132,8 @@ class Way {
   void choose_path(Running& running);
   Status wait_for_engine(Running& running);
   [[nodiscard]] bool holds(Running& running);
+  [[nodiscard]] bool given_up(const Running& running) const;
+  [[nodiscard]] bool in_the_way(const Running& running) const;
   [[nodiscard]] std::uint64_t next_bytes(Running& running) const;
   Result<bool> enqueue(Running& running);  ///< true: all of it is enqueued
   Status enqueue_batch(Running& running, Batch& batch);

@@ -311,6 +311,66 @@ TEST_F(GpuDevice, TheFirstUseOfATensorIsWaitedForButNotByOthers) {
   EXPECT_EQ(devices_->status()[0].workers, 0u) << "its memory can be closed";
 }
 
+TEST_F(GpuDevice, AHungEngineDoesNotKeepTheMemoryOfThoseThatLeave) {
+  EngineProcess hung, other;
+  const KvCase kv = dense_model(40, 4);
+  World world(kv, 256, 2, 55), theirs(kv, 256, 2, 56);
+  const Worker a = register_world(hung, world);
+  {
+    const Worker b = register_world(other, theirs);
+    const Outcome store =
+        submit(a, world, Direction::kStore, world.objects(base_, kAlign), hung.event(3s));
+    ASSERT_TRUE(store.queued.get());
+    const auto objects = theirs.objects(base_ + (kPool / 2), kAlign);
+    expect_ok(submit(b, theirs, Direction::kStore, objects, other.event()));
+    EXPECT_EQ(store.done.wait_for(0ms), std::future_status::timeout);
+  }
+  const auto left = [&] { return devices_->status()[0].workers == 1; };
+  for (int i = 0; i < 100 && !left(); ++i) std::this_thread::sleep_for(10ms);
+  EXPECT_TRUE(left()) << "within a second";
+  // The hung one can go on, once it does.
+  expect_ok(submit(a, world, Direction::kStore, world.objects(base_, kAlign), hung.event()));
+  expect_objects(world, world);
+}
+
+TEST_F(GpuDevice, AHungEngineDoesNotHoldUpWhoSharesItsLaneLater) {
+  gpu::DeviceOptions options;
+  options.staging_bytes = 64ull << 20;  // one lane
+  devices_ = std::make_unique<Devices>(options, *pool_);
+  EngineProcess hung, other;
+  const KvCase kv = dense_model(40, 4);
+  World world(kv, 256, 2, 57), theirs(kv, 256, 2, 58);
+  const Worker a = register_world(hung, world);
+  const Outcome store =
+      submit(a, world, Direction::kStore, world.objects(base_, kAlign), hung.event(10s));
+  ASSERT_TRUE(store.queued.get()) << "it had the lane for itself";
+  const Worker b = register_world(other, theirs);
+  const auto objects = theirs.objects(base_ + (kPool / 2), kAlign);
+  const Outcome theirs_stored = submit(b, theirs, Direction::kStore, objects, other.event());
+  ASSERT_EQ(theirs_stored.done.wait_for(2s), std::future_status::ready);
+  expect_ok(theirs_stored);
+  EXPECT_FALSE(store.done.get());
+  hung.kill();
+  devices_->abandon(a.opened.memory);
+}
+
+TEST_F(GpuDevice, ARegistrationThatEndsIsNotWaitedForLong) {
+  EngineProcess engine;
+  const KvCase kv = dense_model(40, 4);
+  World world(kv, 256, 2, 59);
+  const Worker worker = register_world(engine, world);
+  const auto objects = world.objects(base_, kAlign);
+  const Outcome soon = submit(worker, world, Direction::kStore, objects, engine.event(100ms));
+  ASSERT_TRUE(soon.queued.get());
+  devices_->release(worker.opened.memory);
+  expect_ok(soon);
+  const Outcome late = submit(worker, world, Direction::kRetrieve, objects, engine.event(3s));
+  ASSERT_EQ(late.done.wait_for(1s), std::future_status::ready);
+  EXPECT_FALSE(late.queued.get());
+  const Outcome after = submit(worker, world, Direction::kStore, objects, {});
+  EXPECT_FALSE(after.queued.get()) << "submitted when it was over";
+}
+
 TEST_F(GpuDevice, RegisteringAHundredTimesLeaksNothing) {
   EngineProcess engine;
   const std::uint32_t memory = engine.allocate(64 << 20);

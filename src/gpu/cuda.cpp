@@ -59,6 +59,13 @@ std::string uuid_text(const cudaUUID_t& uuid) {
   return text;
 }
 
+cudaError_t context_error() noexcept {
+  static_cast<void>(cudaGetLastError());
+  const cudaError_t state = cudaStreamQuery(nullptr);
+  static_cast<void>(cudaGetLastError());
+  return state == cudaErrorNotReady ? cudaSuccess : state;
+}
+
 Status check(cudaError_t error, const char* what) {
   if (error == cudaSuccess) return {};
   static_cast<void>(cudaGetLastError());

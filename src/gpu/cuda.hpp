@@ -18,6 +18,10 @@ namespace lmcache::gpu {
 /// kCopyFailed unless all is well. Takes the error from the runtime, so that it is not met again.
 [[nodiscard]] Status check(cudaError_t error, const char* what);
 
+/// After a call has failed: what has spoiled the current context, so that no call can succeed in it
+/// any more; cudaSuccess if that was an error of the call alone.
+[[nodiscard]] cudaError_t context_error() noexcept;
+
 /// As descriptors spell it: lower-case hex with dashes.
 [[nodiscard]] std::string uuid_text(const cudaUUID_t& uuid);
 

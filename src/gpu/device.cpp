@@ -134,7 +134,7 @@ void Device::read(MemoryPtr memory, std::vector<copy::Run> runs, std::function<v
           bytes += run.bytes;
         }
         if (error != cudaSuccess) {
-          static_cast<void>(cudaGetLastError());
+          probe();
           return done(cuda_error(Cause::kCopyFailed, "GPU " + uuid_ + ": reading pages", error));
         }
         if (runs.empty()) return done({});
@@ -200,6 +200,12 @@ void Device::lose(cudaError_t error) {
                  {{"gpu", uuid_}, {"reason", text}});
   const std::lock_guard lock(mutex_);
   status_.error = text;
+}
+
+/// After a call has failed: if it was not that call alone, no other will succeed.
+void Device::probe() {
+  if (!active_ || lost_ != cudaSuccess) return;
+  if (const cudaError_t error = context_error(); error != cudaSuccess) lose(error);
 }
 
 Status Device::activate() {

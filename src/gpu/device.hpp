@@ -86,6 +86,7 @@ class Device {
   [[nodiscard]] std::uint64_t lane_bytes() const noexcept {
     return kSlotsPerLane * slot_bytes(options_.staging_bytes);
   }
+  void probe();
   void lose(cudaError_t error);
 
   const int ordinal_;

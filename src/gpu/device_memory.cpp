@@ -10,7 +10,9 @@ namespace lmcache::gpu {
 void Device::open(std::vector<wire::Descriptor> tensors,
                   std::function<void(Result<OpenedTensors>)> opened) {
   post([this, tensors = std::move(tensors), opened = std::move(opened)] {
-    opened(open_now(tensors));
+    auto result = open_now(tensors);
+    if (!result) probe();
+    opened(std::move(result));
   });
 }
 

@@ -92,7 +92,8 @@ cudaError_t Way::advance() {
       continue;
     }
     if (done == Step::kFull) break;  // as far ahead of the GPU as it may be
-    const cudaError_t error = finish(running);
+    cudaError_t error = finish(running);
+    if (error == cudaSuccess && !running.status) error = context_error();
     queued_.push_back(std::move(*next));
     next = waiting_.erase(next);
     if (error != cudaSuccess) return error;

@@ -3,6 +3,7 @@
 #include "gpu/device.hpp"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 namespace lmcache::gpu {
@@ -10,7 +11,11 @@ namespace lmcache::gpu {
 void Device::open(std::vector<wire::Descriptor> tensors,
                   std::function<void(Result<OpenedTensors>)> opened) {
   post([this, tensors = std::move(tensors), opened = std::move(opened)] {
-    auto result = open_now(tensors);
+    Result<OpenedTensors> result = Error{Cause::kNoMemory, "no memory to open tensors"};
+    try {
+      result = open_now(tensors);
+    } catch (const std::bad_alloc&) {  // costs this registration, not the server
+    }
     if (!result) probe();
     opened(std::move(result));
   });
@@ -24,10 +29,10 @@ Result<OpenedTensors> Device::open_now(const std::vector<wire::Descriptor>& tens
   unused_since_ = std::chrono::steady_clock::now();
   auto lane = take_lane();
   if (!lane) return lane.error();
+  OpenedTensors opened;
+  opened.memory = std::make_shared<Memory>(*this, *lane);
   ++(*lane)->users;
   ++users_;  // ~Memory takes it back, whatever happens from here on
-  OpenedTensors opened;
-  opened.memory = std::make_shared<Memory>(*this, std::move(*lane));
   {
     const std::lock_guard lock(mutex_);
     ++status_.workers;

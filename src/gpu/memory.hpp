@@ -3,10 +3,12 @@
 
 #include "gpu/allocation.hpp"
 #include "gpu/events.hpp"
+#include "gpu/path_choice.hpp"
 #include "gpu/rects.hpp"
 #include "gpu/transfer.hpp"
 #include "page_batch.hpp"
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <utility>
@@ -54,6 +56,9 @@ class Memory {
     return static_cast<const kernels::PageGroup*>(contents_.table);
   }
   [[nodiscard]] const Origins& origins() const noexcept { return origins_; }
+  [[nodiscard]] DirectPlans& direct_plans(copy::Direction direction) noexcept {
+    return direct_plans_[direction == copy::Direction::kStore ? 0 : 1];
+  }
 
  private:
   [[nodiscard]] std::uint32_t allocation_of(const std::byte* page) const;
@@ -62,6 +67,7 @@ class Memory {
   std::shared_ptr<Lane> lane_;
   Contents contents_;
   Origins origins_;
+  std::array<DirectPlans, 2> direct_plans_;
   std::atomic<Clock::time_point> waited_until_ = Clock::time_point::max();
 };
 

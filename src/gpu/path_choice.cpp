@@ -29,4 +29,13 @@ void PathChoice::learn(Path path, std::uint64_t bytes, Clock::duration took,
   }
 }
 
+void DirectPlans::planned(bool worthwhile, Clock::time_point now) noexcept {
+  if (worthwhile) {
+    pause_ = PathChoice::kTryAgain;
+    return;
+  }
+  next_ = now + pause_;
+  pause_ = std::min<Clock::duration>(2 * pause_, PathChoice::kTryAtLast);
+}
+
 }  // namespace lmcache::gpu

@@ -42,4 +42,18 @@ class PathChoice {
   Clock::duration try_staged_after_ = kTryAgain;
 };
 
+/// Whether planning a large transfer of one registration for the copy engines may be worth its
+/// time: it takes milliseconds, and where rectangles were too small once they mostly are again.
+class DirectPlans {
+ public:
+  using Clock = PathChoice::Clock;
+  [[nodiscard]] bool due(Clock::time_point now) const noexcept { return now >= next_; }
+  /// What a plan came to. In vain: not again for twice as long as the last time.
+  void planned(bool worthwhile, Clock::time_point now) noexcept;
+
+ private:
+  Clock::time_point next_ = Clock::time_point::min();
+  Clock::duration pause_ = PathChoice::kTryAgain;
+};
+
 }  // namespace lmcache::gpu

@@ -65,8 +65,19 @@ struct Section {
   std::byte* host;
 };
 
+/// Where rectangles are collected, up to a number.
+struct Room {
+  std::vector<Rect>& rects;
+  std::size_t most;
+  [[nodiscard]] bool add(const Rect& rect) {
+    if (rects.size() >= most) return false;
+    rects.push_back(rect);
+    return true;
+  }
+};
+
 /// Pages that are one run of bytes each.
-void add_runs(const Section& section, std::vector<Rect>& rects) {
+bool add_runs(const Section& section, Room room) {
   const std::uint64_t page = geometry::page_bytes(section.group);
   const std::uint64_t stride = section.group.block_stride_bytes;
   const std::uint64_t row = section.ids.size() * page;  // of the host's
@@ -78,23 +89,26 @@ void add_runs(const Section& section, std::vector<Rect>& rects) {
     for (const Stretch& some : layers) {  // a block's pages of evenly spaced layers
       for (std::uint32_t i = 0; i < section.ids.size(); ++i) {
         if (section.ids[i] == kernels::kNoBlock) continue;
-        rects.push_back({section.origins[some.first].address + section.ids[i] * stride,
-                         section.host + some.first * row + i * page, some.pitch, row, page,
-                         some.count});
+        if (!room.add({section.origins[some.first].address + section.ids[i] * stride,
+                       section.host + some.first * row + i * page, some.pitch, row, page,
+                       some.count}))
+          return false;
       }
     }
-    return;
+    return true;
   }
   for (std::size_t o = 0; o < section.origins.size(); ++o) {  // a layer's pages of blocks in a row
     for (const Stretch& run : runs)
-      rects.push_back({section.origins[o].address + section.ids[run.first] * stride,
-                       section.host + o * row + run.first * page, run.count > 1 ? stride : page,
-                       page, page, run.count});
+      if (!room.add({section.origins[o].address + section.ids[run.first] * stride,
+                     section.host + o * row + run.first * page, run.count > 1 ? stride : page, page,
+                     page, run.count}))
+        return false;
   }
+  return true;
 }
 
 /// Pages whose rows are elsewhere in an object than in the page: a rectangle for each inner loop.
-void add_loops(const Section& section, std::vector<Rect>& rects) {
+bool add_loops(const Section& section, Room room) {
   const std::uint64_t page = geometry::page_bytes(section.group);
   for (std::size_t o = 0; o < section.origins.size(); ++o) {
     for (std::uint32_t i = 0; i < section.ids.size(); ++i) {
@@ -109,18 +123,20 @@ void add_loops(const Section& section, std::vector<Rect>& rects) {
         const std::uint64_t page_pitch = outer ? part.page0 : part.page1;
         const std::uint64_t host_pitch = outer ? part.object0 : part.object1;
         for (std::uint32_t k = 0; k < count; ++k)
-          rects.push_back({at + part.page + k * part.page0, host + part.object + k * part.object0,
-                           std::max(page_pitch, part.run), std::max(host_pitch, part.run), part.run,
-                           rows});
+          if (!room.add({at + part.page + k * part.page0, host + part.object + k * part.object0,
+                         std::max(page_pitch, part.run), std::max(host_pitch, part.run), part.run,
+                         rows}))
+            return false;
       }
     }
   }
+  return true;
 }
 
 }  // namespace
 
-void add_rects(const Batch& batch, const Geometry& geometry, const Origins& origins,
-               std::vector<Rect>& rects) {
+bool add_rects(const Batch& batch, const Geometry& geometry, const Origins& origins,
+               std::size_t most, std::vector<Rect>& rects) {
   for (std::uint32_t s = 0; s < batch.pages.sections; ++s) {
     const kernels::PageSection& part = batch.pages.section[s];
     const KernelGroup& group = geometry.kernel_groups[part.group];
@@ -129,15 +145,18 @@ void add_rects(const Batch& batch, const Geometry& geometry, const Origins& orig
         std::span(batch.pages.ids).subspan(part.first_id, part.ids), batch.host[s]};
     const bool one_run =
         group.parts.size() == 1 && group.parts[0].run == geometry::page_bytes(group);
-    (one_run ? add_runs : add_loops)(section, rects);
+    if (!(one_run ? add_runs : add_loops)(section, {rects, most})) return false;
   }
+  return true;
 }
 
-std::vector<Rect> plan_rects(const Pages& pages, const Origins& origins) {
+std::optional<std::vector<Rect>> plan_rects(const Pages& pages, const Origins& origins,
+                                            std::size_t most) {
   std::vector<Rect> rects;
   Batcher batches(pages);
   Batch batch;
-  while (batches.next(kBatchBytes, batch)) add_rects(batch, *pages.geometry, origins, rects);
+  while (batches.next(kBatchBytes, batch))
+    if (!add_rects(batch, *pages.geometry, origins, most, rects)) return std::nullopt;
   return rects;
 }
 

@@ -5,7 +5,9 @@
 
 #include "gpu/batcher.hpp"
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace lmcache::gpu {
@@ -27,12 +29,14 @@ struct Origin {
 using Origins = std::vector<std::vector<Origin>>;  ///< [kernel group][plane and layer]
 
 /// Adds rectangles for the pages of a batch. Few and large where pages are single runs of bytes;
-/// where they are not (HND, format 14) each page takes several.
-void add_rects(const Batch& batch, const Geometry& geometry, const Origins& origins,
-               std::vector<Rect>& rects);
+/// where they are not (HND, format 14) each page takes several. False as soon as there would be
+/// more than `most` in all: the rest is not worth planning.
+[[nodiscard]] bool add_rects(const Batch& batch, const Geometry& geometry, const Origins& origins,
+                             std::size_t most, std::vector<Rect>& rects);
 
-/// Rectangles for all pages of a transfer.
-[[nodiscard]] std::vector<Rect> plan_rects(const Pages& pages, const Origins& origins);
+/// Rectangles for all pages of a transfer; nothing if these are more than `most`.
+[[nodiscard]] std::optional<std::vector<Rect>> plan_rects(const Pages& pages,
+                                                          const Origins& origins, std::size_t most);
 
 /// Bytes that all rectangles move.
 [[nodiscard]] std::uint64_t total_bytes(const std::vector<Rect>& rects) noexcept;

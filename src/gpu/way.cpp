@@ -7,6 +7,8 @@
 #include "page_copy.cuh"
 
 #include <algorithm>
+#include <new>
+#include <utility>
 
 namespace lmcache::gpu {
 namespace {
@@ -105,6 +107,15 @@ cudaError_t Way::advance() {
 
 /// Brings a transfer as far as it gets now.
 Way::Step Way::step(Running& running) {
+  try {
+    return try_step(running);
+  } catch (const std::bad_alloc&) {  // costs this transfer, not the server
+    running.status = Error{Cause::kNoMemory, "no memory to plan a copy"};
+    return Step::kDone;
+  }
+}
+
+Way::Step Way::try_step(Running& running) {
   if (!std::exchange(running.begun, true)) running.status = begin(running);
   if (running.status && !running.entered) {
     if (holds(running)) return Step::kHeld;
@@ -191,26 +202,37 @@ Status Way::enter(Running& running) {
 /// turn.
 void Way::choose_path(Running& running) {
   const Pages pages = pages_of(running.transfer, context_);
-  const Origins& origins = running.transfer.memory->origins();
-  if (running.left <= kHeadBytes || paths_.choose(Clock::now()) == Path::kDirect) {
-    running.rects = plan_rects(pages, origins);
-    if (worthwhile(running.rects, kLeastRect)) {
-      running.path = Path::kDirect;
-      ++context_.direct_transfers;
-    } else {
-      running.rects.clear();
-    }
-  } else if (direction_ == copy::Direction::kStore && running.alone) {
-    Batcher batches(pages);
-    if (!batches.next(kHeadBytes, batch_)) return;
-    add_rects(batch_, *pages.geometry, origins, running.rects);
-    if (worthwhile(running.rects, kLeastHeadRect)) {
-      running.batches.emplace(batches);
-      running.left -= std::min(running.left, batch_.buffer_bytes);
-      running.next_batch = kHeadBytes / 2;
-    } else {
-      running.rects.clear();
-    }
+  if (plan_direct(running, pages)) {
+    running.path = Path::kDirect;
+    ++context_.direct_transfers;
+  } else if (direction_ == copy::Direction::kStore && running.alone && running.left > kHeadBytes) {
+    plan_head(running, pages);
+  }
+}
+
+bool Way::plan_direct(Running& running, const Pages& pages) {
+  const auto now = Clock::now();
+  const bool small = running.left <= kHeadBytes;
+  DirectPlans& plans = running.transfer.memory->direct_plans(direction_);
+  if (!small && (paths_.choose(now) != Path::kDirect || !plans.due(now))) return false;
+  auto rects = plan_rects(pages, running.transfer.memory->origins(), running.left / kLeastRect);
+  const bool good = rects && worthwhile(*rects, kLeastRect);
+  if (!small) plans.planned(good, now);
+  if (good) running.rects = std::move(*rects);
+  return good;
+}
+
+void Way::plan_head(Running& running, const Pages& pages) {
+  Batcher batches(pages);
+  if (!batches.next(kHeadBytes, batch_)) return;
+  const bool few = add_rects(batch_, *pages.geometry, running.transfer.memory->origins(),
+                             kHeadBytes / kLeastHeadRect, running.rects);
+  if (few && worthwhile(running.rects, kLeastHeadRect)) {
+    running.batches.emplace(batches);
+    running.left -= std::min(running.left, batch_.buffer_bytes);
+    running.next_batch = kHeadBytes / 2;
+  } else {
+    running.rects.clear();
   }
 }
 

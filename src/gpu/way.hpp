@@ -127,9 +127,12 @@ class Way {
 
   enum class Step : std::uint8_t { kHeld, kFull, kDone };
   Step step(Running& running);
+  Step try_step(Running& running);
   Status begin(Running& running);
   Status enter(Running& running);
   void choose_path(Running& running);
+  [[nodiscard]] bool plan_direct(Running& running, const Pages& pages);
+  void plan_head(Running& running, const Pages& pages);
   Status wait_for_engine(Running& running);
   [[nodiscard]] bool holds(Running& running);
   [[nodiscard]] bool given_up(const Running& running) const;

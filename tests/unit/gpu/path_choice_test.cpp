@@ -77,5 +77,22 @@ TEST_F(PathChoices, LearnsNothingFromSmallTransfers) {
   EXPECT_EQ(next(), Path::kStaged);
 }
 
+TEST(DirectPlans, AreMadeLessAndLessOftenWhereTheyAreInVain) {
+  DirectPlans plans;
+  PathChoice::Clock::time_point now{100s};
+  PathChoice::Clock::duration pause = PathChoice::kTryAgain;
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_TRUE(plans.due(now));
+    plans.planned(false, now);
+    EXPECT_FALSE(plans.due(now + pause - 1ns));
+    now += pause;
+    pause = std::min<PathChoice::Clock::duration>(2 * pause, PathChoice::kTryAtLast);
+  }
+  plans.planned(true, now);
+  EXPECT_TRUE(plans.due(now)) << "one that pays is followed by others";
+  plans.planned(false, now);
+  EXPECT_TRUE(plans.due(now + PathChoice::kTryAgain));
+}
+
 }  // namespace
 }  // namespace lmcache::gpu

@@ -9,6 +9,8 @@ namespace {
 
 using copy::Direction;
 
+constexpr std::size_t kAny = SIZE_MAX;
+
 gpu::Origins origins(const World& world) {
   gpu::Origins out;
   for (const KernelGroup& group : world.geometry->kernel_groups) {
@@ -53,7 +55,7 @@ TEST(Rects, MoveWhatThePlannerMoves) {
       fill_random(pool, 8);
       const auto objects = got.objects(pool.data(), 512);
       const gpu::Pages pages{got.geometry.get(), &got.ids, objects, 0, 0, 9, 512};
-      const auto rects = plan_rects(pages, origins(got));
+      const auto rects = plan_rects(pages, origins(got), kAny).value();
       execute(rects, Direction::kRetrieve);
       want.copy(Direction::kRetrieve, objects, 0, 9);
       EXPECT_EQ(got.segments, want.segments);
@@ -72,8 +74,10 @@ class DeepSeekRects : public testing::Test {
     origins_ = origins(*world_);
   }
 
-  [[nodiscard]] std::vector<gpu::Rect> plan() const {
-    return plan_rects({world_->geometry.get(), &world_->ids, objects_, 0, 0, 0, 4096}, origins_);
+  [[nodiscard]] std::vector<gpu::Rect> plan() const { return plan_at_most(kAny).value(); }
+  [[nodiscard]] std::optional<std::vector<gpu::Rect>> plan_at_most(std::size_t most) const {
+    return plan_rects({world_->geometry.get(), &world_->ids, objects_, 0, 0, 0, 4096}, origins_,
+                      most);
   }
   /// Rectangles, where as many layers at a time go in one. Pages that are not one run of bytes take
   /// two each, for values and scales.
@@ -103,6 +107,35 @@ TEST_F(DeepSeekRects, OnePerBlockWhereLayersAreEvenlySpaced) {
   std::uint64_t bytes = 0;
   for (const ObjectRef& object : objects_) bytes += object.bytes;
   EXPECT_EQ(gpu::total_bytes(rects), bytes);
+}
+
+/// A plan with too many is thrown away: it must not be made first, for it may take gigabytes.
+TEST_F(DeepSeekRects, AreNotPlannedBeyondTheNumberThatPays) {
+  const std::size_t all = plan().size();
+  EXPECT_EQ(plan_at_most(all)->size(), all);
+  EXPECT_FALSE(plan_at_most(all - 1));
+  EXPECT_FALSE(plan_at_most(0));
+}
+
+TEST(Rects, StopWithinABatchOfPagesWithManyRows) {
+  for (const KvCase& kv : kv_cases()) {
+    SCOPED_TRACE(kv.name);
+    const bool hybrid = kv.name == "hybrid";
+    const World world(kv, hybrid ? 32 : 16, 2, 7);
+    Bytes pool(world.object_bytes(512));
+    const auto objects = world.objects(pool.data(), 512);
+    gpu::Batcher batches({world.geometry.get(), &world.ids, objects, 0, 0, 0, 512});
+    gpu::Batch batch;
+    ASSERT_TRUE(batches.next(64 << 20, batch));
+    std::vector<gpu::Rect> rects;
+    ASSERT_TRUE(add_rects(batch, *world.geometry, origins(world), kAny, rects));
+    const std::size_t all = rects.size();
+    for (const std::size_t most : {all / 2, all - 1, all}) {
+      rects.clear();
+      EXPECT_EQ(add_rects(batch, *world.geometry, origins(world), most, rects), most == all);
+      EXPECT_EQ(rects.size(), most);
+    }
+  }
 }
 
 /// The driver refuses a rectangle that reaches from one allocation into another, however evenly

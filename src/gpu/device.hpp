@@ -57,6 +57,9 @@ class Device {
   /// Releases a context that was kept for the pool's sake.
   void tidy();
   void stop();
+  /// After stop(): gives everything on the GPU back.
+  void release() { deactivate(); }
+  [[nodiscard]] int ordinal() const noexcept { return ordinal_; }
   [[nodiscard]] DeviceStatus status() const;
 
  private:

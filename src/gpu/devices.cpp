@@ -38,16 +38,29 @@ struct Devices::Impl final : PoolUsers {
 
   /// kBadSegment if there is none of that UUID.
   Result<Device*> device(const std::string& uuid) {
-    const std::lock_guard lock(mutex);
-    if (!ordinals || !*ordinals) ordinals.emplace(find_devices());
-    if (!*ordinals) return ordinals->error();
-    const auto ordinal = (*ordinals)->find(uuid);
-    if (ordinal == (*ordinals)->end())
+    std::unique_lock lock(mutex);
+    if (ordinals.empty()) {
+      // Takes seconds when nobody has used the driver before; two at once find the same.
+      lock.unlock();
+      auto found = find_devices();
+      if (!found) return found.error();
+      lock.lock();
+      ordinals = std::move(*found);
+    }
+    const auto ordinal = ordinals.find(uuid);
+    if (ordinal == ordinals.end())
       return Error{Cause::kBadSegment,
                    "GPU " + uuid.substr(0, 64) + " is not visible to this server"};
     auto& device = devices[uuid];
     if (!device) device = std::make_unique<Device>(ordinal->second, uuid, options, pending, *this);
     return device.get();
+  }
+
+  [[nodiscard]] std::vector<Device*> all() const {
+    std::vector<Device*> all;
+    const std::lock_guard lock(mutex);
+    for (const auto& [uuid, device] : devices) all.push_back(device.get());
+    return all;
   }
 
   // The pool is registered in the context of the first GPU in use, for all of them.
@@ -76,18 +89,20 @@ struct Devices::Impl final : PoolUsers {
   }
 
   bool leave(int ordinal) override {
-    const std::lock_guard lock(pool_mutex);
-    if (--users > 0) {
-      if (pinning != ordinal) return true;
-      kept = ordinal;
-      return false;
+    std::optional<int> other;
+    {
+      const std::lock_guard lock(pool_mutex);
+      if (--users > 0) {
+        if (pinning != ordinal) return true;
+        kept = ordinal;
+        return false;
+      }
+      memory.unpin();
+      other = std::exchange(kept, std::nullopt);
     }
-    memory.unpin();
-    if (const std::optional<int> other = std::exchange(kept, std::nullopt)) {
-      const std::lock_guard devices_lock(mutex);
-      for (const auto& [uuid, device] : devices)
-        if ((*ordinals)->at(uuid) == *other) device->tidy();
-    }
+    if (!other) return true;
+    for (Device* device : all())
+      if (device->ordinal() == *other) device->tidy();
     return true;
   }
 
@@ -97,13 +112,13 @@ struct Devices::Impl final : PoolUsers {
   PinnedPool& memory;
   PendingStores pending;
 
-  std::mutex mutex;  // guards the next two
-  std::optional<Result<std::map<std::string, int>>> ordinals;
-  std::map<std::string, std::unique_ptr<Device>> devices;
-
-  std::mutex pool_mutex;  // guards the rest; GPU threads wait for each other here
+  std::mutex pool_mutex;  // guards the next two; GPU threads wait for each other here
   std::size_t users = 0;
   std::optional<int> pinning, kept;
+
+  mutable std::mutex mutex;  // guards the rest; never held across a call of CUDA
+  std::map<std::string, int> ordinals;
+  std::map<std::string, std::unique_ptr<Device>> devices;  // last: they use all of the above
 };
 
 Devices::Devices(const DeviceOptions& options, PinnedPool& pool)
@@ -111,6 +126,8 @@ Devices::Devices(const DeviceOptions& options, PinnedPool& pool)
 
 Devices::~Devices() {
   stop();
+  // While all of them are there: the last to let go of the pool tidies up one that went before.
+  for (Device* device : impl_->all()) device->release();
 }
 
 bool Devices::built() noexcept {
@@ -186,19 +203,13 @@ void Devices::when_settled(std::span<const ObjectRef> objects, const PendingStor
 }
 
 void Devices::stop() {
-  std::vector<Device*> all;
-  {
-    const std::lock_guard lock(impl_->mutex);
-    for (const auto& [uuid, device] : impl_->devices) all.push_back(device.get());
-  }
-  for (Device* device : all) device->stop();
+  for (Device* device : impl_->all()) device->stop();
 }
 
 std::vector<DeviceStatus> Devices::status() const {
-  const std::lock_guard lock(impl_->mutex);
-  std::vector<DeviceStatus> all;
-  for (const auto& [uuid, device] : impl_->devices) all.push_back(device->status());
-  return all;
+  std::vector<DeviceStatus> status;
+  for (const Device* device : impl_->all()) status.push_back(device->status());
+  return status;
 }
 
 }  // namespace lmcache::gpu

@@ -13,7 +13,7 @@ namespace lmcache::gpu {
 Result<Event> make_event(unsigned flags) {
   cudaEvent_t event = nullptr;
   const cudaError_t error = cudaEventCreateWithFlags(&event, flags);
-  if (error != cudaSuccess) return cuda_error(Cause::kCopyFailed, "creating an event", error);
+  if (Status made = check(error, "creating an event"); !made) return made.error();
   return Event(event);
 }
 
@@ -31,7 +31,7 @@ Result<std::shared_ptr<ExportedEvent>> EventPool::next() {
   if (!event) return event.error();
   cudaIpcEventHandle_t handle;
   const cudaError_t error = cudaIpcGetEventHandle(&handle, event->get());
-  if (error != cudaSuccess) return cuda_error(Cause::kCopyFailed, "exporting an event", error);
+  if (Status exported = check(error, "exporting an event"); !exported) return exported.error();
   issued_.push_back(std::make_shared<ExportedEvent>(std::move(*event), handle));
   return issued_.back();
 }
@@ -90,10 +90,17 @@ bool Timeline::reached(const Awaited& awaited) {
 }
 
 Result<wire::Bytes> Timeline::signal(cudaStream_t stream) {
-  const auto [found, fresh] = by_stream_.try_emplace(stream);
+  auto found = by_stream_.find(stream);
+  if (found == by_stream_.end()) {
+    Word fresh{by_stream_.size() + 1, 0};
+    if (!unused_.empty()) {
+      fresh = unused_.back();
+      unused_.pop_back();
+    }
+    if (fresh.slot >= kSlots) return Error{Cause::kCopyFailed, "no timeline semaphore is left"};
+    found = by_stream_.emplace(stream, fresh).first;
+  }
   Word& word = found->second;
-  if (fresh) word.slot = by_stream_.size();
-  if (word.slot >= kSlots) return Error{Cause::kCopyFailed, "no timeline semaphore is left"};
   const auto functions = driver();
   if (!functions) return functions.error();
   const std::uint64_t offset = word.slot * 8;
@@ -111,6 +118,13 @@ Result<wire::Bytes> Timeline::signal(cudaStream_t stream) {
   std::memcpy(handle.data() + 65, &at, sizeof at);
   std::memcpy(handle.data() + 73, &value, sizeof value);
   return handle;
+}
+
+void Timeline::forget(cudaStream_t stream) {
+  const auto found = by_stream_.find(stream);
+  if (found == by_stream_.end()) return;
+  unused_.push_back(found->second);
+  by_stream_.erase(found);
 }
 
 bool EngineEvent::over() const {

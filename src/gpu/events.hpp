@@ -20,6 +20,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace lmcache::gpu {
 
@@ -83,6 +84,8 @@ class Timeline {
   [[nodiscard]] bool reached(const Awaited& awaited);
   /// A handle that is done when all work so far on `stream` is. Every stream has a word of its own.
   [[nodiscard]] Result<wire::Bytes> signal(cudaStream_t stream);
+  /// The stream is going, its work has ended: another may have its word.
+  void forget(cudaStream_t stream);
 
  private:
   static constexpr std::uint64_t kSlots = 4096;
@@ -94,6 +97,7 @@ class Timeline {
     std::uint64_t slot = 0, value = 0;
   };
   std::map<cudaStream_t, Word> by_stream_;
+  std::vector<Word> unused_;  ///< had a stream once; they only grow
   cudaStream_t reader_ = nullptr;
 };
 

@@ -36,7 +36,7 @@ bool Memory::usable() {
 }
 
 Status Memory::prepare(const Geometry& geometry, const std::vector<std::byte*>& bases) {
-  if (contents_.table != nullptr) return {};
+  if (prepared_) return {};
   origins_.clear();
   std::size_t words = 0;
   for (const KernelGroup& group : geometry.kernel_groups) {
@@ -49,10 +49,14 @@ Status Memory::prepare(const Geometry& geometry, const std::vector<std::byte*>& 
   }
   const std::size_t groups_bytes = geometry.kernel_groups.size() * sizeof(kernels::PageGroup);
   std::vector<std::byte> image(groups_bytes + words * 8);
-  cudaError_t error = cudaMalloc(&contents_.table, image.size());
-  if (error != cudaSuccess) {
-    contents_.table = nullptr;
-    return cuda_error(Cause::kNoMemory, "memory for a registration's tables", error);
+  // Kept when uploading fails: the next transfer tries again.
+  if (contents_.table == nullptr) {
+    const cudaError_t error = cudaMalloc(&contents_.table, image.size());
+    if (error != cudaSuccess) {
+      static_cast<void>(cudaGetLastError());
+      contents_.table = nullptr;
+      return cuda_error(Cause::kNoMemory, "memory for a registration's tables", error);
+    }
   }
   std::uint64_t at = groups_bytes;
   for (std::size_t g = 0; g < origins_.size(); ++g) {
@@ -71,10 +75,11 @@ Status Memory::prepare(const Geometry& geometry, const std::vector<std::byte*>& 
       at += sizeof origin.address;
     }
   }
-  error = cudaMemcpy(contents_.table, image.data(), image.size(), cudaMemcpyHostToDevice);
-  if (error != cudaSuccess)
-    return cuda_error(Cause::kCopyFailed, "uploading a registration's tables", error);
-  return {};
+  Status uploaded =
+      check(cudaMemcpy(contents_.table, image.data(), image.size(), cudaMemcpyHostToDevice),
+            "uploading a registration's tables");
+  prepared_ = uploaded.has_value();
+  return uploaded;
 }
 
 }  // namespace lmcache::gpu

@@ -66,6 +66,7 @@ class Memory {
   Device& device_;
   std::shared_ptr<Lane> lane_;
   Contents contents_;
+  bool prepared_ = false;
   Origins origins_;
   std::array<DirectPlans, 2> direct_plans_;
   std::atomic<Clock::time_point> waited_until_ = Clock::time_point::max();

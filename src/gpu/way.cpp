@@ -54,6 +54,7 @@ bool Running::may_run() const {
 Way::~Way() {
   for (const Slot& slot : slots_)
     if (slot.buffer != nullptr) static_cast<void>(cudaFree(slot.buffer));
+  if (dma_ != nullptr) context_.timeline->forget(dma_);
   for (const cudaStream_t stream : {kernel_, dma_})
     if (stream != nullptr) static_cast<void>(cudaStreamDestroy(stream));
   static_cast<void>(cudaGetLastError());

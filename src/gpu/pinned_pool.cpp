@@ -22,17 +22,18 @@ constexpr std::uint64_t kTouchBytes = 64ull << 20;  ///< a thread's share at a t
 constexpr std::size_t kPage = 4096;
 
 /// Behind the first bytes nobody is in a hurry.
-unsigned touching_threads(const PinnedPool::Options& options, std::uint64_t offset) {
+unsigned touching_threads(const PinnedPool::Options& options, std::uint64_t before) {
   const unsigned all = options.threads > 0
                            ? options.threads
                            : std::clamp(std::thread::hardware_concurrency() / 2, 1u, 16u);
-  return offset < options.first_bytes ? all : std::max(1u, all / 4);
+  return before < options.first_bytes ? all : std::max(1u, all / 4);
 }
 
 }  // namespace
 
-// One thread walks the parts in order: helped by others it touches a part, then it registers it if
-// there is a driver. What it has done is published part by part.
+// One thread walks the parts, in the order in which the allocator fills them: helped by others it
+// touches a part, then it registers it if there is a driver. What it has done is published part by
+// part.
 struct PinnedPool::Impl {
   struct Part {
     std::span<std::byte> memory;
@@ -69,9 +70,12 @@ struct PinnedPool::Impl {
     obs::Pulse pulse("L1 pinning");
     const auto begun = Clock::now();
     const std::uint64_t before = pinned_bytes();
-    for (Part& part : parts) {
+    std::uint64_t walked = 0;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      Part& part = parts[(first_part() + i) % parts.size()];
       if (stopping) return;
-      if (!part.touched) touch(part, pulse);
+      if (!part.touched) touch(part, walked, pulse);
+      walked += part.memory.size();
       if (stopping) return;
       pulse.beat();
       if (driver.pin && !part.pinned) register_part(part);
@@ -86,7 +90,13 @@ struct PinnedPool::Impl {
         {{"bytes", pinned_bytes()}, {"failed_parts", failed_parts()}, {"seconds", seconds}});
   }
 
-  void touch(Part& part, obs::Pulse& pulse) {
+  /// The smallest free extent is used first (pool::Allocator), which is the last part where it is
+  /// shorter than the others; these follow by address.
+  [[nodiscard]] std::size_t first_part() const {
+    return parts.back().memory.size() < parts.front().memory.size() ? parts.size() - 1 : 0;
+  }
+
+  void touch(Part& part, std::uint64_t before, obs::Pulse& pulse) {
     std::atomic<std::uint64_t> next = 0;
     const auto work = [&] {
       run_on_gpu_cpus();
@@ -103,8 +113,7 @@ struct PinnedPool::Impl {
       }
     };
     std::vector<std::thread> helpers;
-    const auto offset = static_cast<std::uint64_t>(part.memory.data() - parts[0].memory.data());
-    for (unsigned i = 0; i < touching_threads(options, offset); ++i) helpers.emplace_back(work);
+    for (unsigned i = 0; i < touching_threads(options, before); ++i) helpers.emplace_back(work);
     for (std::thread& helper : helpers) helper.join();
     part.touched = !stopping;
   }

@@ -3,9 +3,9 @@
 //
 // Touching (several threads, on the CPUs of the NUMA nodes that have GPUs) is what takes time and
 // needs no context, so it may start with the server. Registering needs a context and starts with
-// the first engine. A part can be used by a DMA as soon as it is registered; no object straddles
-// two parts (pool::Allocator leaves a unit free between them), because a DMA across two
-// registrations fails.
+// the first engine. Parts go in the order in which the allocator fills them. A part can be used by
+// a DMA as soon as it is registered; no object straddles two parts (pool::Allocator leaves a unit
+// free between them), because a DMA across two registrations fails.
 //
 //   untouched --touch--> touched --register--> pinned --unregister--> touched
 //

@@ -2,6 +2,7 @@
 #include "gpu/pinned_pool.hpp"
 
 #include "obs/pulse.hpp"
+#include "pool/allocator.hpp"
 
 #include <gtest/gtest.h>
 
@@ -131,6 +132,26 @@ TEST(PinnedPool, APinningThatHangsFallsSilentByName) {
   halfway.go_on.set_value();
   EXPECT_EQ(wait_until(pool, memory.size()).pinned_bytes, memory.size());
   while (silence() > obs::Pulse::Clock::duration::zero()) std::this_thread::yield();
+}
+
+/// The parts in which the first stores find room are ready first.
+TEST(PinnedPool, PinsPartsInTheOrderInWhichTheyAreFilled) {
+  constexpr std::uint64_t kUnit = 32;  // so that a part has as many as a real one
+  for (const std::uint64_t bytes : {4 * kPart, 3 * kPart + kPart / 4 * 3, kPart / 2}) {
+    std::vector<std::byte> memory(bytes);
+    std::vector<std::uint64_t> pinned, filled;
+    PinnedPool pool(memory, options());
+    pool.pin({[&](std::span<std::byte> part) -> Status {
+                pinned.push_back(static_cast<std::uint64_t>(part.data() - memory.data()) / kPart);
+                return {};
+              },
+              [](std::span<std::byte>) {}});
+    EXPECT_EQ(wait_until(pool, bytes).pinned_bytes, bytes);
+    pool::Allocator allocator(bytes, kUnit, kPart);
+    while (const auto at = allocator.allocate(40 * kUnit))
+      if (filled.empty() || filled.back() != *at / kPart) filled.push_back(*at / kPart);
+    EXPECT_EQ(pinned, filled) << bytes;
+  }
 }
 
 TEST(PinnedPool, CanBePinnedAgain) {

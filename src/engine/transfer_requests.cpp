@@ -89,7 +89,7 @@ class Transfer : public AnsweredRequest {
       responder_.fail(status.error(), event);
     }
     worker_.reset();
-    std::exchange(finished_, nullptr)();
+    if (finished_) std::exchange(finished_, nullptr)();
   }
 
   [[nodiscard]] std::uint32_t rank() const { return *request_.key.worker_id; }
@@ -211,8 +211,10 @@ class Store final : public Transfer<wire::StoreRequest>,
   }
 
   /// Where other stores have a part of the range and their copies still run, the range is stored
-  /// when they have ended well: what is answered `true` must not vanish.
+  /// when they have ended well: what is answered `true` must not vanish. The turn ends here:
+  /// another engine may take its time, or hang.
   void end_with_others(const wire::Bytes& event) {
+    const auto finished = std::exchange(finished_, nullptr);
     engine_.devices().when_settled(
         ticket_.others(), [this] { return ticket_.intact(); },
         [self = shared_from_this(), event](bool stored) {
@@ -220,6 +222,7 @@ class Store final : public Transfer<wire::StoreRequest>,
           if (stored) return self->end({}, event);
           self->end(Error{Cause::kCopyFailed, "another store of this prefix has failed"});
         });
+    finished();
   }
 
   StoreTicket ticket_;
@@ -266,7 +269,8 @@ class Retrieve final : public Transfer<wire::RetrieveRequest>,
     engine_.copier().submit(std::move(job));
   }
 
-  // Answered when the copy is queued; the objects stay pinned until it has ended.
+  // Answered when the copy is queued, which may have to wait for this engine and for the one that
+  // stored it: the turn ends before. The objects stay pinned until the copy has ended.
   void retrieve_to_gpu() {
     auto transfer =
         gpu_transfer(copy::Direction::kRetrieve, pins_.objects(), request_.skip_first_n_tokens);
@@ -280,7 +284,9 @@ class Retrieve final : public Transfer<wire::RetrieveRequest>,
                                   self->range_->count());
       self->pins_ = ReadPins{};
     };
+    const auto finished = std::exchange(finished_, nullptr);
     engine_.devices().submit(std::move(transfer));
+    finished();
   }
 
   [[nodiscard]] Lookups::Reader reader() const { return {peer_, request_.instance, rank()}; }

@@ -1,6 +1,7 @@
-// What a copy waits for of its engine. Nothing on the device ever waits for another process itself:
-// it waits for a word of ours, which the GPU's thread sets when the engine's event is over, or when
-// the engine has gone. A dead engine can be let go of at once.
+// What a store's copy waits for of its engine. Nothing on the device ever waits for another process
+// itself: it waits for a word of ours, which the GPU's thread sets when the engine's event is over,
+// or when the engine has gone. A dead engine can be let go of at once; what its copy has read then
+// counts for nothing. Retrieves, which would write, have no gates: they are not enqueued before.
 //
 // Threads: the GPU's own.
 #pragma once

@@ -63,7 +63,8 @@ std::string uuid_text(const cudaUUID_t& uuid) {
 
 }  // namespace
 
-int run_engine() {
+int run_engine(int device) {
+  check(cudaSetDevice(device), "choosing a GPU");
   const int in = STDIN_FILENO, out = STDOUT_FILENO;
   std::vector<std::pair<void*, std::size_t>> memories;
   cudaStream_t stream = nullptr;
@@ -73,7 +74,7 @@ int run_engine() {
     switch (command.op) {
       case Op::kUuid: {
         cudaDeviceProp properties;
-        check(cudaGetDeviceProperties(&properties, 0), "properties");
+        check(cudaGetDeviceProperties(&properties, device), "properties");
         send(out, uuid_text(properties.uuid).data(), 36);
         break;
       }
@@ -140,7 +141,8 @@ int run_engine() {
   return 0;
 }
 
-EngineProcess::EngineProcess() {
+EngineProcess::EngineProcess(int device) {
+  const std::string ordinal = std::to_string(device);
   int down[2], up[2];
   if (::pipe2(down, O_CLOEXEC) != 0 || ::pipe2(up, O_CLOEXEC) != 0)
     throw std::runtime_error("pipe");
@@ -148,7 +150,8 @@ EngineProcess::EngineProcess() {
   if (pid_ == 0) {
     ::dup2(down[0], STDIN_FILENO);
     ::dup2(up[1], STDOUT_FILENO);
-    ::execl("/proc/self/exe", "gpu_tests", "--engine", static_cast<char*>(nullptr));
+    ::execl("/proc/self/exe", "gpu_tests", "--engine", ordinal.c_str(),
+            static_cast<char*>(nullptr));
     ::_exit(127);
   }
   ::close(down[0]);

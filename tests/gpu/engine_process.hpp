@@ -20,7 +20,7 @@ namespace lmcache::test {
 
 class EngineProcess {
  public:
-  EngineProcess();
+  explicit EngineProcess(int device = 0);
   ~EngineProcess();
   EngineProcess(const EngineProcess&) = delete;
   EngineProcess& operator=(const EngineProcess&) = delete;
@@ -54,6 +54,6 @@ class EngineProcess {
 };
 
 /// main() of the engine's side.
-int run_engine();
+int run_engine(int device);
 
 }  // namespace lmcache::test

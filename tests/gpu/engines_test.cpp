@@ -1,7 +1,11 @@
 // Engines as they come, wait, die and leave: what one does must cost no other anything.
 #include "gpu/gpu_device.hpp"
 
+#include "page_copy.cuh"
+
 #include <sys/mman.h>
+
+#include <cstdlib>
 
 namespace lmcache::test {
 namespace {
@@ -371,12 +375,21 @@ TEST_F(GpuDevice, ARegistrationThatEndsIsNotWaitedForLong) {
   EXPECT_FALSE(after.queued.get()) << "submitted when it was over";
 }
 
-TEST_F(GpuDevice, RegisteringAHundredTimesLeaksNothing) {
+TEST_F(GpuDevice, RegisteringAndCopyingAHundredTimesLeaksNothing) {
   EngineProcess engine;
-  const std::uint32_t memory = engine.allocate(64 << 20);
+  World world(dense_model(40, 4), 256, 2, 62);
+  std::vector<std::uint32_t> memories;
+  for (const Bytes& segment : world.segments) {
+    memories.push_back(engine.allocate(segment.size()));
+    engine.write(memories.back(), segment);
+  }
+  const auto objects = world.objects(base_, kAlign);
   const auto once = [&] {
-    auto opened = open({engine.descriptor(memory)});
-    ASSERT_TRUE(opened) << opened.error().text;
+    const Worker worker = register_memories(engine, world, memories);
+    expect_ok(submit(worker, world, Direction::kStore, objects, {}));
+    expect_ok(submit(worker, world, Direction::kRetrieve, objects, {}));
+    const Outcome last = submit(worker, world, Direction::kStore, objects, {});
+    ASSERT_TRUE(last.queued.get());  // still under way when its engine leaves
   };
   const auto idle = [&] {
     for (int i = 0; i < 500 && devices_->status()[0].workers > 0; ++i)
@@ -387,6 +400,56 @@ TEST_F(GpuDevice, RegisteringAHundredTimesLeaksNothing) {
   for (int i = 0; i < 100; ++i) once();
   idle();
   EXPECT_EQ(engine.free_memory(), before);
+  expect_objects(world, world);
+}
+
+TEST_F(GpuDevice, TwoGpusAreLetGoOfAtTheEnd) {
+  if (count_gpus() < 2) GTEST_SKIP() << "ONE GPU: nothing here was tested";
+  const KvCase kv = dense_model(40, 4);
+  World world(kv, 256, 2, 63), theirs(kv, 256, 2, 64);
+  for (const bool at_once : {true, false}) {
+    devices_ = std::make_unique<Devices>(gpu::DeviceOptions{}, *pool_);
+    EngineProcess engine, other(1);
+    {
+      const Worker a = register_world(engine, world), b = register_world(other, theirs);
+      const auto objects = world.objects(base_, kAlign);
+      expect_ok(submit(a, world, Direction::kStore, objects, engine.event(50ms)));
+      expect_ok(submit(b, theirs, Direction::kRetrieve, objects, other.event()));
+      Bytes expected(world.object_bytes(kAlign) + kAlign);
+      const auto stored = world.objects(expected.data(), kAlign);
+      world.copy(Direction::kStore, stored, 0, 0);
+      theirs.copy(Direction::kRetrieve, stored, 0, 0);
+      expect_pages(other, b, theirs);
+      // The context that the pool is registered in stays for the other's sake.
+      if (!at_once) std::this_thread::sleep_for(1500ms);
+    }
+    devices_.reset();
+  }
+}
+
+/// What spoils it is met first by opening memory, without a transfer that could tell. In a process
+/// of its own: the context is this process's too.
+TEST_F(GpuDevice, ASpoiledContextIsNoticedAndSaid) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto spoil = [&] {
+    EngineProcess engine;
+    World world(dense_model(40, 4), 256, 2, 65);
+    const Worker worker = register_world(engine, world);
+    static_cast<void>(cudaSetDevice(0));
+    kernels::PageBatch batch{};
+    batch.sections = 1;
+    batch.section[0] = {0, 0, 0, 1, 0, 1};  // of a group at address 0
+    static_cast<void>(kernels::launch_page_copy(batch, kernels::PageDirection::kPack, 1, nullptr));
+    EXPECT_NE(cudaDeviceSynchronize(), cudaSuccess);
+    EXPECT_FALSE(open({engine.descriptor(worker.memories[0])}));
+    EXPECT_NE(devices_->status()[0].error, "");
+    const Outcome store =
+        submit(worker, world, Direction::kStore, world.objects(base_, kAlign), {});
+    EXPECT_FALSE(store.queued.get());
+    EXPECT_FALSE(store.done.get());
+    std::_Exit(HasFailure() ? 1 : 0);
+  };
+  EXPECT_EXIT(spoil(), testing::ExitedWithCode(0), "");
 }
 
 TEST_F(GpuDevice, WhatCannotBeOpenedIsRefusedWithAReason) {

@@ -22,11 +22,11 @@ using gpu::Devices;
 using gpu::OpenedTensors;
 using namespace std::chrono_literals;
 
-inline bool no_gpu() {
+inline int count_gpus() {
   int count = 0;
-  const bool none = cudaGetDeviceCount(&count) != cudaSuccess || count == 0;
+  if (cudaGetDeviceCount(&count) != cudaSuccess) count = 0;
   static_cast<void>(cudaGetLastError());
-  return none;
+  return count;
 }
 
 /// What a transfer answered, and how it ended.
@@ -40,7 +40,7 @@ class GpuDevice : public testing::Test {
   static constexpr std::uint64_t kPool = 1ull << 30, kAlign = 4096;
 
   void SetUp() override {
-    if (no_gpu()) GTEST_SKIP() << "NO GPU: nothing here was tested";
+    if (count_gpus() == 0) GTEST_SKIP() << "NO GPU: nothing here was tested";
     memory_.resize(kPool + kAlign);
     const auto start = reinterpret_cast<std::uintptr_t>(memory_.data());
     base_ = memory_.data() + (kAlign - start % kAlign) % kAlign;
@@ -70,12 +70,21 @@ class GpuDevice : public testing::Test {
 
   /// Device memory with the world's bytes behind every segment.
   Worker register_world(EngineProcess& engine, const World& world) {
-    Worker worker;
-    std::vector<wire::Descriptor> tensors;
+    std::vector<std::uint32_t> memories;
     for (const Bytes& segment : world.segments) {
-      worker.memories.push_back(engine.allocate(segment.size()));
-      engine.write(worker.memories.back(), segment);
-      tensors.push_back(engine.descriptor(worker.memories.back()));
+      memories.push_back(engine.allocate(segment.size()));
+      engine.write(memories.back(), segment);
+    }
+    return register_memories(engine, world, memories);
+  }
+
+  Worker register_memories(const EngineProcess& engine, const World& world,
+                           const std::vector<std::uint32_t>& memories) {
+    Worker worker;
+    worker.memories = memories;
+    std::vector<wire::Descriptor> tensors;
+    for (const std::uint32_t memory : memories) {
+      tensors.push_back(engine.descriptor(memory));
       if (first_use_) with_first_use(tensors.back());
     }
     auto opened = open(std::move(tensors));

@@ -4,10 +4,12 @@
 
 #include <signal.h>
 
+#include <cstdlib>
 #include <string_view>
 
 int main(int argc, char** argv) {
-  if (argc > 1 && std::string_view(argv[1]) == "--engine") return lmcache::test::run_engine();
+  if (argc > 2 && std::string_view(argv[1]) == "--engine")
+    return lmcache::test::run_engine(std::atoi(argv[2]));
   ::signal(SIGPIPE, SIG_IGN);
   testing::InitGoogleTest(&argc, argv);
   return RUN_ALL_TESTS();

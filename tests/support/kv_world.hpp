@@ -115,4 +115,16 @@ struct World {
   }
 };
 
+/// Dense bf16, `layers` tensors of K and V planes.
+inline KvCase dense_model(std::int64_t blocks, std::size_t layers) {
+  KvCase kv;
+  kv.name = "dense";
+  kv.made.hints = kv_layout("NHD");
+  kv.made.tensors.assign(layers, dense("bfloat16", {blocks, 2, 16, 8, 128}));
+  Sizes all(layers);
+  std::iota(all.begin(), all.end(), 0);
+  kv.made.infos = {group_info(0, all, 16)};
+  return kv;
+}
+
 }  // namespace lmcache::test

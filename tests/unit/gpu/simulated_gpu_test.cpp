@@ -1,0 +1,359 @@
+// The GPU's thread on a simulated GPU: what waits for what, and what becomes of it when an engine
+// hangs, dies or leaves. tests/gpu has the same on a real one.
+#include "gpu/devices.hpp"
+#include "support/kv_world.hpp"
+#include "unit/gpu/simulated_cuda.hpp"
+
+#include <gtest/gtest.h>
+
+#include <future>
+#include <optional>
+#include <thread>
+
+namespace lmcache::test {
+namespace {
+
+using copy::Direction;
+using namespace std::chrono_literals;
+
+/// What a transfer answered, and how it ended.
+struct Outcome {
+  std::shared_future<Result<wire::Bytes>> queued;
+  std::shared_future<Status> done;
+
+  [[nodiscard]] bool answered(std::chrono::milliseconds patience = 2s) const {
+    return queued.wait_for(patience) == std::future_status::ready;
+  }
+  [[nodiscard]] bool ended(std::chrono::milliseconds patience = 2s) const {
+    return done.wait_for(patience) == std::future_status::ready;
+  }
+  /// Answered and ended well.
+  [[nodiscard]] bool good() const { return answered() && queued.get() && ended() && done.get(); }
+};
+
+/// Half of the pool is one engine's objects, half is another's.
+class SimulatedGpu : public testing::Test {
+ protected:
+  static constexpr std::uint64_t kPart = 4 << 20, kAlign = 4096;
+
+  void SetUp() override { start(1, 1); }
+  void TearDown() override {
+    devices_.reset();
+    EXPECT_FALSE(simulated::deadlocked());
+    EXPECT_EQ(simulated::open_memories(), 0);
+  }
+
+  void start(int gpus, std::uint64_t lanes) {
+    devices_.reset();
+    simulated::reset(gpus);
+    pool_ = std::make_unique<gpu::PinnedPool>(std::span(base(), 2 * kPart),
+                                              gpu::PinnedPool::Options{kPart, 0, 1});
+    gpu::DeviceOptions options;
+    options.staging_bytes = lanes << 26;
+    options.align_bytes = kAlign;
+    devices_ = std::make_unique<gpu::Devices>(options, *pool_);
+  }
+
+  [[nodiscard]] std::byte* base() {
+    const auto start = reinterpret_cast<std::uintptr_t>(memory_.data());
+    return memory_.data() + (kAlign - start % kAlign) % kAlign;
+  }
+  [[nodiscard]] std::vector<ObjectRef> objects(const World& world, std::uint64_t part = 0) {
+    return world.objects(base() + part * kPart, kAlign);
+  }
+
+  /// An engine that has registered a world's tensors.
+  struct Engine {
+    gpu::OpenedTensors opened;
+    std::vector<std::byte*> bases;
+  };
+
+  Result<gpu::OpenedTensors> open(const World& world, int ordinal,
+                                  const wire::Bytes& first_use = {}) {
+    std::vector<wire::Descriptor> tensors;
+    for (const Bytes& segment : world.segments) {
+      wire::CudaMemory memory;
+      memory.handle = simulated::exported(segment);
+      memory.storage_bytes = segment.size();
+      memory.event_required = !first_use.empty();
+      std::ranges::copy(first_use, memory.event.begin());
+      wire::Descriptor tensor;
+      tensor.memory = memory;
+      tensor.device_uuid = simulated::uuid(ordinal);
+      tensors.push_back(tensor);
+    }
+    std::promise<Result<gpu::OpenedTensors>> opened;
+    devices_->open(std::move(tensors),
+                   [&](Result<gpu::OpenedTensors> result) { opened.set_value(std::move(result)); });
+    return opened.get_future().get();
+  }
+
+  Engine enter(const World& world, int ordinal = 0, const wire::Bytes& first_use = {}) {
+    Engine engine;
+    auto opened = open(world, ordinal, first_use);
+    if (!opened) throw std::runtime_error(opened.error().text);
+    engine.opened = std::move(*opened);
+    for (std::size_t t = 0; t < world.bases.size(); ++t)
+      engine.bases.push_back(engine.opened.bases[world.segment_of(t)]);
+    for (int i = 0; i < 2000 && pool_->status().ready_bytes < 2 * kPart; ++i)
+      std::this_thread::sleep_for(1ms);
+    return engine;
+  }
+
+  Outcome submit(const Engine& engine, const World& world, Direction direction,
+                 std::vector<ObjectRef> objects, wire::Bytes event = {}) {
+    struct Promises {
+      std::promise<Result<wire::Bytes>> queued;
+      std::promise<Status> done;
+    };
+    auto promises = std::make_shared<Promises>();
+    Outcome outcome{promises->queued.get_future().share(), promises->done.get_future().share()};
+    gpu::Transfer transfer;
+    transfer.direction = direction;
+    transfer.memory = engine.opened.memory;
+    transfer.geometry = world.geometry;
+    transfer.bases = engine.bases;
+    transfer.objects = std::move(objects);
+    transfer.ids = world.ids;
+    transfer.event = std::move(event);
+    transfer.queued = [promises](Result<wire::Bytes> result) {
+      promises->queued.set_value(std::move(result));
+    };
+    transfer.done = [promises](Status status) { promises->done.set_value(std::move(status)); };
+    devices_->submit(std::move(transfer));
+    return outcome;
+  }
+
+  /// The pool has what the CPU's planner makes of a world's pages.
+  void expect_stored(World& world, std::uint64_t part = 0) {
+    Bytes expected(world.object_bytes(kAlign) + kAlign);
+    const auto want = world.objects(expected.data(), kAlign), got = objects(world, part);
+    world.copy(Direction::kStore, want, 0, 0);
+    for (std::size_t i = 0; i < got.size(); ++i)
+      EXPECT_TRUE(std::equal(want[i].data, want[i].data + want[i].bytes, got[i].data)) << i;
+  }
+
+  [[nodiscard]] bool workers_become(std::uint64_t count, std::chrono::milliseconds patience = 1s) {
+    for (auto left = patience; left > 0ms; left -= 5ms) {
+      if (devices_->status()[0].workers == count) return true;
+      std::this_thread::sleep_for(5ms);
+    }
+    return false;
+  }
+
+  Bytes memory_ = Bytes(2 * kPart + kAlign);
+  std::unique_ptr<gpu::PinnedPool> pool_;
+  std::unique_ptr<gpu::Devices> devices_;
+  World mine_{dense_model(20, 2), 64, 2, 1}, theirs_{dense_model(20, 2), 64, 2, 2};
+};
+
+TEST_F(SimulatedGpu, StoresAndRetrieves) {
+  for (const KvCase& kv : kv_cases()) {
+    SCOPED_TRACE(kv.name);
+    const std::uint32_t tokens = kv.name == "hybrid" ? 32 : 16;
+    World world(kv, tokens, 2, 3);
+    const Engine engine = enter(world);
+    ASSERT_TRUE(submit(engine, world, Direction::kStore, objects(world)).good());
+    expect_stored(world);
+    World want(kv, tokens, 2, 3);
+    for (std::size_t s = 0; s < world.segments.size(); ++s) {
+      fill_random(want.segments[s], 50 + s);
+      std::ranges::copy(want.segments[s], world.segments[s].begin());
+    }
+    ASSERT_TRUE(submit(engine, world, Direction::kRetrieve, objects(world)).good());
+    want.copy(Direction::kRetrieve, objects(world), 0, 0);
+    EXPECT_EQ(world.segments, want.segments);
+  }
+}
+
+TEST_F(SimulatedGpu, AStoreIsAnsweredBeforeItsEventAndCopiesAfterIt) {
+  const Engine engine = enter(mine_);
+  const simulated::EngineEvent event;
+  const Outcome store = submit(engine, mine_, Direction::kStore, objects(mine_), event.handle());
+  ASSERT_TRUE(store.answered());
+  EXPECT_TRUE(store.queued.get());
+  EXPECT_FALSE(store.ended(20ms));
+  fill_random(mine_.segments[0], 99);  // the engine's kernels are still at it
+  simulated::EngineEvent(event).finish();
+  ASSERT_TRUE(store.good());
+  expect_stored(mine_);
+}
+
+TEST_F(SimulatedGpu, ARetrieveIsHeldUntilTheStoreItReadsCannotFailAnyMore) {
+  start(1, 2);
+  const Engine a = enter(mine_), b = enter(theirs_);
+  simulated::EngineEvent event;
+  const Outcome store = submit(a, mine_, Direction::kStore, objects(mine_), event.handle());
+  ASSERT_TRUE(store.answered());
+  const Outcome retrieve = submit(b, theirs_, Direction::kRetrieve, objects(mine_));
+  EXPECT_FALSE(retrieve.answered(20ms));
+  simulated::pause(true);
+  event.finish();
+  ASSERT_TRUE(retrieve.answered()) << "it waits for the copy on the device";
+  EXPECT_TRUE(retrieve.queued.get());
+  EXPECT_FALSE(store.ended(20ms));
+  simulated::pause(false);
+  EXPECT_TRUE(store.good());
+  EXPECT_TRUE(retrieve.good());
+}
+
+TEST_F(SimulatedGpu, ARetrieveOfAStoreThatFailsCopiesNothing) {
+  start(1, 2);
+  const Engine a = enter(mine_), b = enter(theirs_);
+  const auto before = theirs_.segments;
+  const simulated::EngineEvent event;
+  const Outcome store = submit(a, mine_, Direction::kStore, objects(mine_), event.handle());
+  ASSERT_TRUE(store.answered());
+  const Outcome retrieve = submit(b, theirs_, Direction::kRetrieve, objects(mine_));
+  devices_->abandon(a.opened.memory);
+  ASSERT_TRUE(store.ended());
+  EXPECT_FALSE(store.done.get());
+  ASSERT_TRUE(retrieve.ended());
+  EXPECT_FALSE(retrieve.queued.get());
+  EXPECT_FALSE(retrieve.done.get());
+  EXPECT_EQ(theirs_.segments, before);
+  EXPECT_FALSE(submit(a, mine_, Direction::kStore, objects(mine_)).queued.get())
+      << "submitted after its engine had gone";
+}
+
+/// A gate that is opened for a dead engine, or too late, must not let it write.
+TEST_F(SimulatedGpu, ARetrieveWritesNothingBeforeItsEngineIsReady) {
+  const Engine engine = enter(mine_);
+  ASSERT_TRUE(submit(engine, mine_, Direction::kStore, objects(mine_)).good());
+  fill_random(mine_.segments[0], 98);
+  const auto before = mine_.segments;
+  const simulated::EngineEvent event;
+  const Outcome retrieve =
+      submit(engine, mine_, Direction::kRetrieve, objects(mine_), event.handle());
+  EXPECT_FALSE(retrieve.answered(20ms));
+  devices_->release(engine.opened.memory);
+  EXPECT_FALSE(retrieve.answered(20ms)) << "an engine that only unregisters has half a second";
+  ASSERT_TRUE(retrieve.ended());
+  EXPECT_FALSE(retrieve.done.get());
+  EXPECT_EQ(mine_.segments, before);
+}
+
+TEST_F(SimulatedGpu, UnpinnedMemoryIsNotCopiedBehindAClosedGate) {
+  simulated::refuse_to_pin(base() + kPart);
+  const Engine engine = enter(mine_);
+  ASSERT_TRUE(pool_->pinned(base()));
+  ASSERT_FALSE(pool_->pinned(base() + kPart));
+  simulated::EngineEvent event;
+  const Outcome gated = submit(engine, mine_, Direction::kStore, objects(mine_), event.handle());
+  ASSERT_TRUE(gated.answered());
+  const Outcome blocking = submit(engine, mine_, Direction::kStore, objects(mine_, 1));
+  EXPECT_FALSE(blocking.answered(20ms));
+  event.finish();
+  EXPECT_TRUE(gated.good());
+  EXPECT_TRUE(blocking.good());
+  expect_stored(mine_, 1);
+}
+
+TEST_F(SimulatedGpu, TheFirstUseOfATensorThatNeverComesCostsNobodyElse) {
+  simulated::EngineEvent soon;
+  const simulated::EngineEvent never;
+  const Engine b = enter(theirs_);
+  Outcome lost;
+  {
+    const Engine a = enter(mine_, 0, soon.handle());
+    const Outcome store = submit(a, mine_, Direction::kStore, objects(mine_));
+    EXPECT_FALSE(store.ended(20ms));
+    soon.finish();
+    EXPECT_TRUE(store.good());
+    World dead(dense_model(20, 2), 64, 2, 4);
+    const Engine c = enter(dead, 0, never.handle());
+    lost = submit(c, dead, Direction::kStore, objects(dead));
+    EXPECT_TRUE(submit(b, theirs_, Direction::kStore, objects(theirs_, 1)).good());
+    devices_->abandon(c.opened.memory);
+    ASSERT_TRUE(lost.ended());
+    EXPECT_FALSE(lost.done.get());
+  }
+  EXPECT_TRUE(workers_become(1));
+}
+
+TEST_F(SimulatedGpu, AHungEngineDoesNotKeepTheMemoryOfThoseThatLeave) {
+  start(1, 2);
+  const Engine hung = enter(mine_);
+  const simulated::EngineEvent event;
+  Outcome store;
+  {
+    const Engine other = enter(theirs_);
+    store = submit(hung, mine_, Direction::kStore, objects(mine_), event.handle());
+    ASSERT_TRUE(store.answered());
+    EXPECT_TRUE(submit(other, theirs_, Direction::kStore, objects(theirs_, 1)).good());
+  }
+  EXPECT_FALSE(workers_become(1, 100ms));
+  const simulated::EngineEvent next;
+  const Outcome later = submit(hung, mine_, Direction::kStore, objects(mine_, 1), next.handle());
+  EXPECT_FALSE(later.answered(20ms)) << "no gate is closed while something waits to be freed";
+  EXPECT_TRUE(workers_become(1));
+  EXPECT_TRUE(store.ended());
+  EXPECT_FALSE(store.done.get());
+  simulated::EngineEvent(next).finish();
+  EXPECT_TRUE(later.good()) << "it costs the hung engine's first store only";
+}
+
+TEST_F(SimulatedGpu, AHungEngineDoesNotHoldUpWhoSharesItsLaneLater) {
+  const Engine hung = enter(mine_);
+  const simulated::EngineEvent event;
+  const Outcome store = submit(hung, mine_, Direction::kStore, objects(mine_), event.handle());
+  ASSERT_TRUE(store.answered());
+  const Engine other = enter(theirs_);
+  EXPECT_TRUE(submit(other, theirs_, Direction::kStore, objects(theirs_, 1)).good());
+  EXPECT_TRUE(store.ended());
+  EXPECT_FALSE(store.done.get());
+}
+
+TEST_F(SimulatedGpu, ASpoiledContextIsNoticedWhereverItIsMet) {
+  Engine engine = enter(mine_);
+  simulated::spoil();
+  EXPECT_FALSE(open(theirs_, 0)) << "a lane cannot be made";
+  EXPECT_NE(devices_->status()[0].error, "");
+  const Outcome store = submit(engine, mine_, Direction::kStore, objects(mine_));
+  ASSERT_TRUE(store.ended());
+  EXPECT_FALSE(store.queued.get());
+  EXPECT_FALSE(store.done.get());
+  engine = {};
+  for (int i = 0; i < 600 && simulated::resets() == 0; ++i) std::this_thread::sleep_for(5ms);
+  EXPECT_EQ(simulated::resets(), 1) << "its context is made anew";
+  engine = enter(mine_);
+  EXPECT_TRUE(submit(engine, mine_, Direction::kStore, objects(mine_)).good());
+}
+
+TEST_F(SimulatedGpu, ASpoiledContextIsNoticedWhereATransferBegins) {
+  const Engine engine = enter(mine_);
+  simulated::spoil();
+  const Outcome store = submit(engine, mine_, Direction::kStore, objects(mine_));
+  ASSERT_TRUE(store.ended());
+  EXPECT_FALSE(store.queued.get());
+  EXPECT_FALSE(store.done.get());
+  EXPECT_NE(devices_->status()[0].error, "");
+}
+
+TEST_F(SimulatedGpu, TablesThatCouldNotBeUploadedAreUploadedAgain) {
+  const Engine engine = enter(mine_);
+  simulated::fail_next_copy();
+  EXPECT_FALSE(submit(engine, mine_, Direction::kStore, objects(mine_)).queued.get());
+  EXPECT_EQ(devices_->status()[0].error, "") << "an error of the call alone";
+  EXPECT_TRUE(submit(engine, mine_, Direction::kStore, objects(mine_)).good());
+  expect_stored(mine_);
+}
+
+TEST_F(SimulatedGpu, TwoGpusCopyForOneAnotherAndAreLetGoOfAtTheEnd) {
+  for (const auto linger : {0ms, 1500ms}) {
+    start(2, 1);
+    {
+      const Engine a = enter(mine_, 0), b = enter(theirs_, 1);
+      const Outcome store = submit(a, mine_, Direction::kStore, objects(mine_));
+      ASSERT_TRUE(store.answered());
+      EXPECT_TRUE(submit(b, theirs_, Direction::kRetrieve, objects(mine_)).good());
+      EXPECT_TRUE(store.good());
+    }
+    std::this_thread::sleep_for(linger);
+    devices_.reset();
+    EXPECT_EQ(simulated::resets(), 2);
+  }
+}
+
+}  // namespace
+}  // namespace lmcache::test

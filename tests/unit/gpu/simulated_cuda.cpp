@@ -34,6 +34,7 @@ constexpr std::uint64_t kMagic = 0x73696d756c617465;
 struct Handle {
   std::uint64_t magic = kMagic;
   std::uint64_t id = 0;
+  std::uint64_t bytes = 0;  ///< another allocation at the same address has another handle
 };
 
 struct Simulation {
@@ -291,7 +292,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
 }
 cudaError_t cudaIpcGetEventHandle(cudaIpcEventHandle_t* handle, cudaEvent_t event) {
   const std::lock_guard lock(gpu().mutex);
-  const Handle made{kMagic, ++gpu().next_id};
+  const Handle made{kMagic, ++gpu().next_id, 0};
   gpu().exported[made.id] = mark_of(event);
   *handle = {};
   put(*handle, made);
@@ -423,7 +424,7 @@ std::array<std::byte, 64> exported(std::span<const std::byte> memory) {
   const std::lock_guard lock(gpu().mutex);
   gpu().memories[memory.data()] = memory.size();
   std::array<std::byte, 64> handle{};
-  put(handle, Handle{kMagic, reinterpret_cast<std::uint64_t>(memory.data())});
+  put(handle, Handle{kMagic, reinterpret_cast<std::uint64_t>(memory.data()), memory.size()});
   return handle;
 }
 
@@ -441,7 +442,7 @@ EngineEvent::EngineEvent() : state_(std::make_shared<State>()) {
 
 wire::Bytes EngineEvent::handle() const {
   std::array<std::byte, 64> handle{};
-  put(handle, Handle{kMagic, state_->id});
+  put(handle, Handle{kMagic, state_->id, 0});
   return {handle.begin(), handle.end()};
 }
 

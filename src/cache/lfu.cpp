@@ -92,20 +92,25 @@ void Lfu::remove(ChunkId id) {
   --count_;
 }
 
-/// Among those in order it had the least priority, so none is left behind the window.
+/// Says nothing about the age: what is of no use to any hit any more goes without its turn, and its
+/// priority may be far above the least.
 void Lfu::evicted(ChunkId id) {
   const Node& node = nodes_[id];
-  age_ = std::max(age_, node.priority);
   Ghosts& ghosts = ghosts_[class_of(node.uses)];
   ghosts.add(node.name, node.bytes);
   ghosts.trim(bytes_);
 }
 
+/// It has the least priority of all in order, so none of them is left behind the window.
 std::optional<ChunkId> Lfu::victim(TenantId /*tenant*/) {
   const std::size_t start = age_ % kRing;
   std::uint64_t word = filled_[start / 64] & (~std::uint64_t{0} << (start % 64));
   for (std::size_t i = start / 64, looked = 0; looked <= filled_.size(); ++looked) {
-    if (word != 0) return ring_[i * 64 + static_cast<std::size_t>(std::countr_zero(word))].oldest();
+    if (word != 0) {
+      const ChunkId id = ring_[i * 64 + static_cast<std::size_t>(std::countr_zero(word))].oldest();
+      age_ = nodes_[id].priority;
+      return id;
+    }
     i = (i + 1) % filled_.size();
     word = filled_[i];
   }

@@ -183,6 +183,18 @@ TEST(Lfu, YesterdaysFavouriteLeaves) {
   EXPECT_NE(gone.front(), 0u);
 }
 
+TEST(Lfu, WhatGoesWithoutItsTurnAgesNobody) {
+  Order order("LFU");
+  for (ChunkId id = 0; id < 6; ++id) order.store(id);
+  for (int i = 0; i < 5; ++i)
+    for (const ChunkId id : {1u, 2u}) order.use(id);
+  // Of no use to any hit any more, whatever it was worth.
+  (*order).remove(2);
+  (*order).evicted(2);
+  for (ChunkId id = 6; id < 9; ++id) order.store(id);
+  EXPECT_THAT(order.drain(), ElementsAre(0, 3, 4, 5, 6, 7, 8, 1));
+}
+
 TEST(Arc, AScanOfNewcomersLeavesWhatWasUsedAgain) {
   Order order("ARC");
   for (ChunkId id = 0; id < 10; ++id) order.store(id);

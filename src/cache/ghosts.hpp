@@ -1,64 +1,79 @@
 // Names of chunks that were evicted, oldest first, and how many bytes they had. Takes no more room
-// than the chunks whose names it keeps: trimmed by bytes by its owner. In parts, as the index is,
-// so that none of them takes long to grow.
+// than the most names that it ever kept at once: trimmed by bytes by its owner. Every function is
+// O(1); the table of names is in parts, as the index is, so that none of them takes long to grow.
 #pragma once
 
 #include <array>
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <cstdint>
-#include <deque>
 #include <optional>
+
+#include "cache/list.hpp"
 
 namespace lmcache::cache {
 
 class Ghosts {
  public:
-  /// As the newest; a name that is there already moves.
+  /// As the newest; a name that is there already moves. What had no bytes made no room by going,
+  /// and no number of its kind would ever be trimmed: it is not remembered.
   void add(std::uint64_t name, std::uint64_t bytes) {
     take(name);
-    part(name)[name] = {next_, bytes};
-    order_.push_back({name, next_++});
-    bytes_ += bytes;
+    if (bytes == 0) return;
+    const Slot slot = unused_slot();
+    nodes_[slot].name = name;
+    nodes_[slot].bytes = bytes;
+    order_.push_newest(nodes_, slot);
+    part(name).emplace(name, slot);
+    ++size_;
   }
   /// Forgets the name; its bytes if it was there.
   std::optional<std::uint64_t> take(std::uint64_t name) {
     Part& names = part(name);
     const auto found = names.find(name);
     if (found == names.end()) return std::nullopt;
-    const std::uint64_t bytes = found->second.bytes;
+    const Slot slot = found->second;
     names.erase(found);
-    bytes_ -= bytes;
-    return bytes;
+    order_.erase(nodes_, slot);
+    nodes_[slot].newer = unused_;
+    unused_ = slot;
+    --size_;
+    return nodes_[slot].bytes;
   }
-  /// Forgets the oldest until no more than `bytes` are left. Amortised O(1) for each that was
-  /// added.
+  /// Forgets the oldest until no more than `bytes` are left, or some now and the rest with the next
+  /// calls: after a clear there may be millions, and others wait.
   void trim(std::uint64_t bytes) {
-    while (!order_.empty()) {
-      const Place& oldest = order_.front();
-      const Part& names = part(oldest.name);
-      const auto found = names.find(oldest.name);
-      const bool current = found != names.end() && found->second.number == oldest.number;
-      if (current && bytes_ <= bytes) return;
-      if (current) take(oldest.name);
-      order_.pop_front();
-    }
+    for (int gone = 0; gone < kTrimmedAtOnce && order_.bytes() > bytes; ++gone)
+      take(nodes_[order_.oldest()].name);
   }
-  [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
+  [[nodiscard]] std::uint64_t bytes() const noexcept { return order_.bytes(); }
+  /// Names, and for how many there is room; the latter for tests.
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] std::size_t slots() const noexcept { return slots_; }
 
  private:
-  struct Place {
-    std::uint64_t name, number;
+  using Slot = std::uint32_t;
+  static constexpr int kTrimmedAtOnce = 64;
+  struct Node : ListNode {  ///< unused: `newer` is the next unused one
+    std::uint64_t name = 0;
   };
-  struct Ghost {
-    std::uint64_t number = 0, bytes = 0;
-  };
-  using Part = boost::unordered_flat_map<std::uint64_t, Ghost>;
+  using Part = boost::unordered_flat_map<std::uint64_t, Slot>;
   [[nodiscard]] Part& part(std::uint64_t name) noexcept {
     return by_name_[name >> 24 & (by_name_.size() - 1)];
   }
+  [[nodiscard]] Slot unused_slot() {
+    if (unused_ == kNoId) {
+      nodes_.grow_to(slots_ + 1);
+      return slots_++;
+    }
+    const Slot slot = unused_;
+    unused_ = nodes_[slot].newer;
+    return slot;
+  }
   std::array<Part, 64> by_name_;
-  std::deque<Place> order_;  ///< with places of names taken since, passed over by trim()
-  std::uint64_t next_ = 0, bytes_ = 0;
+  Paged<Node> nodes_;
+  List<Node> order_;
+  Slot unused_ = kNoId, slots_ = 0;
+  std::size_t size_ = 0;
 };
 
 }  // namespace lmcache::cache

@@ -82,8 +82,12 @@ std::optional<std::uint64_t> ChunkTable::evict_from(TenantId domain, EvictionRea
 std::optional<ChunkId> ChunkTable::next_victim(TenantId domain) {
   while (domain < next_.size() && !next_[domain].empty()) {
     const ChunkId id = next_[domain].back();
+    const Chunk& chunk = chunks_[id];
     next_[domain].pop_back();
-    if (chunks_[id].place == Place::kNext && chunks_[id].children == 0) return id;
+    // What was used, or cleared, since is not next any more; its id may serve another chunk by now,
+    // of another tenant even, and that one the next to go there.
+    if (chunk.place == Place::kNext && chunk.children == 0 && domain_of(tenant_of(chunk)) == domain)
+      return id;
   }
   while (const auto id = policy_->victim(domain)) {
     policy_->remove(*id);

@@ -110,5 +110,44 @@ TEST_F(ClearTest, ATicketWhoseChunksWereClearedByForceStoresItsOwnPart) {
   expect_empty(cache_);
 }
 
+/// A chunk that was to go next, was cleared and whose id now serves another tenant's chunk, itself
+/// the next to go there.
+TEST(ClearOfTenants, LeavesNobodyAsTheNextToGoForAnother) {
+  const Pool pool(32);
+  Cache cache(pool.memory(), {.policy = "IsolatedLRU", .quotas = {{"a", {1, UINT64_MAX}}}});
+  const auto units = [&](const char* salt) { return cache.tenant(salt).used_bytes / kUnit; };
+  const auto side = [](const char* salt) {
+    return Side{{"model", salt, 1}, 0, layout_of(1, {-1})};
+  };
+  const Side a = side("a"), b = side("b");
+  const auto pair = chain_of(1, 2);
+  const auto evict_one = [&](const char* salt) {
+    const std::uint64_t before = units(salt);
+    ASSERT_TRUE(cache.set_limit(salt, (before - 1) * kUnit));
+    ASSERT_TRUE(cache.remove_limit(salt));
+    ASSERT_EQ(units(salt), before - 1);
+  };
+  // The first of the pair is the oldest, so it is parked; the last of the pair is the youngest.
+  ASSERT_TRUE(store(cache, a, pair));
+  ASSERT_TRUE(store(cache, a, chain_of(2, 1)));
+  cache.touch(a.keyspace, std::span(pair).last(1));
+  evict_one("a");
+  cache.clear(false);
+  expect_empty(cache);
+  // Ids come back last first: the first of this pair gets the id of the first of that one, and goes
+  // next once the last has gone.
+  ASSERT_TRUE(store(cache, b, chain_of(3, 1)));
+  ASSERT_TRUE(store(cache, b, pair));
+  cache.touch(b.keyspace, std::span(pair).last(1));
+  cache.touch(b.keyspace, chain_of(3, 1));
+  evict_one("b");
+  ASSERT_EQ(units("b"), 2u);
+
+  ASSERT_TRUE(store(cache, a, chain_of(4, 1)));
+  ASSERT_TRUE(cache.set_limit("a", 0));
+  EXPECT_EQ(units("a"), 0u);
+  EXPECT_EQ(units("b"), 2u);
+}
+
 }  // namespace
 }  // namespace lmcache::test

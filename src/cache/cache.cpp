@@ -192,6 +192,8 @@ void Cache::touch(const Keyspace& keyspace, std::span<const ChunkHash> hashes) {
   if (space == kNoId) return;
   for (std::size_t i = hashes.size(); i-- > 0;)
     if (const ChunkId id = impl_->table.find(space, hashes[i]); id != kNoId) impl_->table.touch(id);
+  cache::Keyspaces& keyspaces = impl_->table.keyspaces();
+  keyspaces.tenants().may_give_again(keyspaces.tenant(space));
 }
 
 void Cache::clear(bool force) {

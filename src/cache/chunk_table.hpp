@@ -126,8 +126,9 @@ class ChunkTable {
   /// cannot be.
   [[nodiscard]] std::byte* allocate(std::uint64_t bytes, TenantId tenant);
   void give_back(std::byte* memory, std::uint64_t bytes, TenantId tenant);
-  /// Free now, or after evicting all that may be evicted for the sake of a new tenant (kNoId) or
-  /// this one.
+  /// Free now, or after evicting all that may be evicted for the sake of this tenant. Of others
+  /// that have a guarantee it may be less by up to a chunk each: that they do not give parts of one
+  /// is only known once they were asked for it.
   [[nodiscard]] std::uint64_t obtainable_bytes(TenantId tenant) const noexcept;
   /// What a store of that tenant can have at the price of interior windowed objects below this rung
   /// alone.
@@ -174,8 +175,16 @@ class ChunkTable {
     return keyspaces_.tenant(chunk.keyspace);
   }
   [[nodiscard]] TenantId domain_of(TenantId tenant) const noexcept;
+  struct Going {
+    ChunkId id;
+    bool whole;           ///< else its windowed objects alone
+    std::uint64_t bytes;  ///< that go with it
+  };
+  [[nodiscard]] std::optional<std::uint64_t> evict_for(TenantId tenant, EvictionReason reason);
   [[nodiscard]] std::optional<std::uint64_t> evict_from(TenantId domain, EvictionReason reason);
+  [[nodiscard]] std::optional<Going> next_to_go(TenantId domain);
   [[nodiscard]] std::optional<ChunkId> next_victim(TenantId domain);
+  std::uint64_t go(const Going& next, EvictionReason reason);
   std::uint64_t evict(ChunkId id);
   std::uint64_t thin(ChunkId id);
   void change_bytes(ChunkId id, LayoutId layout, std::uint32_t group, std::uint64_t bytes);

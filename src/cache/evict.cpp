@@ -17,9 +17,7 @@ std::byte* ChunkTable::allocate(std::uint64_t bytes, TenantId tenant) {
     counted_.most_idle_bytes_then = std::max(counted_.most_idle_bytes_then, idle);
   }
   while (memory == nullptr) {
-    // Who has nothing left to give for others may still give for itself.
-    const TenantId from = tenants.isolated() ? tenants.giver().value_or(tenant) : 0;
-    if (!evict_from(from, EvictionReason::kAllocation)) return nullptr;
+    if (!evict_for(tenant, EvictionReason::kAllocation)) return nullptr;
     if (allocator().largest_free_bytes() >= bytes) memory = objects_.take(bytes);
   }
   tenants.change_used(tenant, static_cast<std::int64_t>(bytes));
@@ -56,8 +54,7 @@ std::uint64_t ChunkTable::spare_bytes(TenantId tenant, std::uint8_t rung) const 
 }
 
 std::optional<std::uint64_t> ChunkTable::evict_one() {
-  const auto giver = tenants().isolated() ? tenants().giver() : std::optional<TenantId>(0);
-  return giver ? evict_from(*giver, EvictionReason::kWatermark) : std::nullopt;
+  return evict_for(kNoId, EvictionReason::kWatermark);
 }
 
 std::optional<std::uint64_t> ChunkTable::trim_one(TenantId tenant) {
@@ -65,33 +62,57 @@ std::optional<std::uint64_t> ChunkTable::trim_one(TenantId tenant) {
   return evict_from(tenant, EvictionReason::kQuota);
 }
 
+/// Makes some room for `tenant`, kNoId: for nobody in particular. Others give as long as whole
+/// chunks of theirs lie beyond their guarantee.
+std::optional<std::uint64_t> ChunkTable::evict_for(TenantId tenant, EvictionReason reason) {
+  Tenants& tenants = keyspaces_.tenants();
+  if (!tenants.isolated()) return evict_from(0, reason);
+  while (const auto giver = tenants.giver()) {
+    if (*giver == tenant) break;
+    const auto next = next_to_go(*giver);
+    if (next && next->bytes <= tenants.beyond(*giver)) return go(*next, reason);
+    tenants.gives_nothing(*giver);
+  }
+  // Who has nothing left to give for others may still give for itself.
+  return tenant == kNoId ? std::nullopt : evict_from(tenant, reason);
+}
+
 std::optional<std::uint64_t> ChunkTable::evict_from(TenantId domain, EvictionReason reason) {
-  const auto counted = [&](std::uint64_t bytes) {
-    counted_.evicted_bytes += bytes;
-    counted_.evicted_bytes_for[static_cast<std::size_t>(reason)] += bytes;
-    return bytes;
-  };
+  const auto next = next_to_go(domain);
+  return next ? std::optional(go(*next, reason)) : std::nullopt;
+}
+
+std::optional<ChunkTable::Going> ChunkTable::next_to_go(TenantId domain) {
+  const auto windows = [&](ChunkId id) { return Going{id, false, chunks_[id].window_bytes}; };
   if (!policy_->evicts()) return std::nullopt;
-  if (const auto id = thinner_.first(domain, Thinner::kPassed)) return counted(thin(*id));
-  if (const auto id = next_victim(domain)) return counted(evict(*id));
-  if (const auto id = thinner_.first(domain, Thinner::kKept)) return counted(thin(*id));
+  if (const auto id = thinner_.first(domain, Thinner::kPassed)) return windows(*id);
+  if (const auto id = next_victim(domain)) return Going{*id, true, chunks_[*id].bytes};
+  if (const auto id = thinner_.first(domain, Thinner::kKept)) return windows(*id);
   return std::nullopt;
 }
 
-/// A chunk that nothing follows, out of every order.
+std::uint64_t ChunkTable::go(const Going& next, EvictionReason reason) {
+  const std::uint64_t bytes = next.whole ? evict(next.id) : thin(next.id);
+  counted_.evicted_bytes += bytes;
+  counted_.evicted_bytes_for[static_cast<std::size_t>(reason)] += bytes;
+  return bytes;
+}
+
+/// A chunk that nothing follows. It stays where it is: the newest of next_[domain], or in the
+/// policy's order.
 std::optional<ChunkId> ChunkTable::next_victim(TenantId domain) {
   while (domain < next_.size() && !next_[domain].empty()) {
     const ChunkId id = next_[domain].back();
     const Chunk& chunk = chunks_[id];
-    next_[domain].pop_back();
     // What was used, or cleared, since is not next any more; its id may serve another chunk by now,
     // of another tenant even, and that one the next to go there.
     if (chunk.place == Place::kNext && chunk.children == 0 && domain_of(tenant_of(chunk)) == domain)
       return id;
+    next_[domain].pop_back();
   }
   while (const auto id = policy_->victim(domain)) {
-    policy_->remove(*id);
     if (chunks_[*id].children == 0) return id;
+    policy_->remove(*id);
     chunks_[*id].place = Place::kParked;
   }
   return std::nullopt;
@@ -104,7 +125,13 @@ void ChunkTable::goes_next(ChunkId id) {
   next_[domain].push_back(id);
 }
 
+/// What next_victim() returned.
 std::uint64_t ChunkTable::evict(ChunkId id) {
+  if (chunks_[id].place == Place::kNext) {
+    next_[domain_of(tenant_of(chunks_[id]))].pop_back();
+  } else {
+    policy_->remove(id);
+  }
   const std::uint64_t bytes = chunks_[id].bytes;
   const std::uint64_t before = objects_.count();
   const ChunkId parent = chunks_[id].parent;

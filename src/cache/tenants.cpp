@@ -9,7 +9,7 @@ std::uint64_t Tenants::Slot::guarantee() const noexcept {
 }
 
 std::uint64_t Tenants::Slot::floor() const noexcept {
-  return std::max(busy, std::min(used, guarantee()));
+  return stuck ? used : std::max(busy, std::min(used, guarantee()));
 }
 
 std::uint64_t Tenants::Slot::beyond() const noexcept {
@@ -31,6 +31,7 @@ void Tenants::set_quota(const std::string& salt, const TenantQuota& quota) {
   const TenantId id = take(salt);
   leave_sums(id);
   slots_[id].quota = quota;
+  slots_[id].stuck = false;
   enter_sums(id);
   if (quota.is_limited()) {
     limited_.insert(id);
@@ -82,10 +83,19 @@ obs::Counter& Tenants::evicted_objects(TenantId id) {
 }
 
 void Tenants::change(TenantId id, std::int64_t used, std::int64_t busy) {
-  if (used == 0 && busy == 0) return;
+  // Also when neither changes: a chunk's place among those to go may have.
+  if (used == 0 && busy == 0) return may_give_again(id);
   leave_sums(id);
+  slots_[id].stuck = false;
   slots_[id].used += static_cast<std::uint64_t>(used);
   slots_[id].busy += static_cast<std::uint64_t>(busy);
+  enter_sums(id);
+}
+
+void Tenants::set_stuck(TenantId id, bool stuck) {
+  if (slots_[id].stuck == stuck) return;
+  leave_sums(id);
+  slots_[id].stuck = stuck;
   enter_sums(id);
 }
 

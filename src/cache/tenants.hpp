@@ -3,7 +3,8 @@
 //
 //   used   bytes of its objects and of its stores under way; exact at any time
 //   busy   of these, what cannot be evicted
-//   floor  of these, what others may not take: max(busy, min(used, guarantee))
+//   floor  of these, what others may not take: max(busy, min(used, guarantee)); all of used where
+//          the next to go is larger than what is beyond that
 //
 // With isolation whoever is farthest over its guarantee gives, so that under pressure all end up
 // with as much beyond it; a tenant at its maximum gives itself. Without, all are one.
@@ -63,6 +64,12 @@ class Tenants {
   }
   /// Who is farthest over its guarantee among those that have something to give to others.
   [[nodiscard]] std::optional<TenantId> giver() const;
+  /// How far `id` is over its guarantee.
+  [[nodiscard]] std::uint64_t beyond(TenantId id) const noexcept { return slots_[id].beyond(); }
+  /// The next to go of `id` would take a part of its guarantee: it is no giver until what it has,
+  /// or what of that goes next, changes.
+  void gives_nothing(TenantId id) { set_stuck(id, true); }
+  void may_give_again(TenantId id) { set_stuck(id, false); }
   [[nodiscard]] bool isolated() const noexcept { return isolated_; }
 
  private:
@@ -70,6 +77,7 @@ class Tenants {
     const std::string* salt = nullptr;
     std::uint64_t references = 0, used = 0, busy = 0;
     TenantQuota quota;
+    bool stuck = false;               ///< gives nothing
     obs::Counter* evicted = nullptr;  ///< from the first eviction on: rows of the metric are few
     /// A maximum below it takes its place.
     [[nodiscard]] std::uint64_t guarantee() const noexcept;
@@ -80,6 +88,7 @@ class Tenants {
   [[nodiscard]] TenantId take(const std::string& salt);
   void forget_idle(TenantId id);
   void change(TenantId id, std::int64_t used, std::int64_t busy);
+  void set_stuck(TenantId id, bool stuck);
   void leave_sums(TenantId id);
   void enter_sums(TenantId id);
 

@@ -261,15 +261,59 @@ TEST(Tenants, AHealthyPoolPassesItsProbeEmptyAndFull) {
   EXPECT_EQ(cache.stats().used_bytes, 10 * kUnit);
 }
 
-/// Random stores, leases and clears of three tenants with quotas: nobody is above its maximum, a
-/// guarantee once filled is never taken by others, the sums are what the pool says.
+TEST_F(Isolated, OthersTakeNoPartOfAGuaranteeWithAChunkLargerThanWhatIsBeyondIt) {
+  make({{"a", {10 * kUnit, UINT64_MAX}}});
+  a_.layout = layout_of(2, {-1}, 4 * kUnit);
+  ASSERT_TRUE(store(*cache_, a_, chain_of(1, 3)));  // 2 beyond it, in chunks of 4
+  ASSERT_TRUE(store(*cache_, b_, chain_of(2, 28)));
+  const Lease lease = lookup(*cache_, b_, chain_of(2, 28));
+  EXPECT_FALSE(store(*cache_, c_, chain_of(3, 1)));
+  EXPECT_EQ(units_of("a"), 12u);
+  // What cannot be had is known from now on.
+  EXPECT_FALSE(store(*cache_, b_, chain_of(4, 2)));
+  EXPECT_EQ(units_of("b"), 28u);
+  // For itself it gives as before.
+  ASSERT_TRUE(store(*cache_, a_, chain_of(5, 1)));
+  EXPECT_EQ(units_of("a"), 12u);
+}
+
+TEST_F(Isolated, WhoCannotGiveAWholeChunkIsPassedOverForTheNext) {
+  make({{"a", {10 * kUnit, UINT64_MAX}}});
+  a_.layout = layout_of(2, {-1}, 8 * kUnit);
+  ASSERT_TRUE(store(*cache_, a_, chain_of(1, 2)));  // 6 beyond it, in chunks of 8
+  ASSERT_TRUE(store(*cache_, b_, chain_of(2, 4)));
+  ASSERT_TRUE(store(*cache_, c_, chain_of(3, 22)));
+  EXPECT_EQ(units_of("a"), 16u);
+  EXPECT_EQ(units_of("b") + units_of("c"), 24u);
+}
+
+TEST_F(Isolated, WhoCouldNotGiveIsAskedAgainOnceItsOrderHasChanged) {
+  make({{"a", {10 * kUnit, UINT64_MAX}}});
+  Side large = a_;
+  large.layout = layout_of(2, {-1}, 8 * kUnit);
+  ASSERT_TRUE(store(*cache_, large, chain_of(1, 1)));
+  ASSERT_TRUE(store(*cache_, a_, chain_of(2, 4)));  // 2 beyond it, the oldest of 8
+  ASSERT_TRUE(store(*cache_, b_, chain_of(3, 28)));
+  const Lease lease = lookup(*cache_, b_, chain_of(3, 28));
+  EXPECT_FALSE(store(*cache_, c_, chain_of(4, 1)));
+  cache_->touch(a_.keyspace, chain_of(1, 1));
+  EXPECT_TRUE(store(*cache_, c_, chain_of(4, 1)));
+  EXPECT_EQ(units_of("a"), 11u);
+}
+
+/// Random stores, leases and clears of three tenants with quotas, in chunks of one to seven units:
+/// nobody is above its maximum, a guarantee once filled is never taken by others, the sums are what
+/// the pool says.
 TEST_F(Isolated, RandomHistoriesKeepEveryQuota) {
   make({{"a", {12 * kUnit, 30 * kUnit}}, {"b", {0, 14 * kUnit}}});
   std::mt19937 random(7);
-  const std::vector<Side> sides{a_, b_, c_};
+  const LayoutPtr layouts[] = {layout_of(1, {-1}), layout_of(2, {-1}, 3 * kUnit),
+                               layout_of(3, {-1, 1}, 2 * kUnit), layout_of(4, {-1}, 7 * kUnit)};
   std::vector<Lease> leases;
+  std::uint64_t kept_to_the_unit = 0;
   for (int i = 0; i < 20'000; ++i) {
-    const Side& side = sides[random() % 3];
+    Side side = tenant(std::string(1, "abc"[random() % 3]));
+    side.layout = layouts[random() % std::size(layouts)];
     const std::uint64_t guaranteed = std::min<std::uint64_t>(units_of("a"), 12);
     const auto chain = chain_of(random() % 12, 1 + random() % 10);
     switch (random() % 8) {
@@ -291,12 +335,14 @@ TEST_F(Isolated, RandomHistoriesKeepEveryQuota) {
         static_cast<void>(store(*cache_, side, chain));
         if (side.keyspace.salt != "a") {
           ASSERT_GE(units_of("a"), guaranteed) << i;
+          if (guaranteed == 12 && units_of("a") < 12 + 7) ++kept_to_the_unit;
         }
     }
     ASSERT_LE(units_of("a"), 30u);
     ASSERT_LE(units_of("b"), 14u);
     ASSERT_EQ(units_of("a") + units_of("b") + units_of("c"), cache_->stats().used_bytes / kUnit);
   }
+  EXPECT_GT(kept_to_the_unit, 1000u) << "the guarantee was hardly ever at stake";
 }
 
 TEST(Tenants, WithoutIsolationUsageIsCountedAllTheSame) {

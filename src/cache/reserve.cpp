@@ -52,7 +52,8 @@ Status check(const Keyspace& keyspace, std::uint32_t rank, const ObjectLayout* l
 struct Missing {
   std::vector<std::uint64_t> groups;
   std::uint64_t objects = 0;
-  std::uint64_t bytes = 0;  ///< of the pool; saturates
+  std::uint64_t bytes = 0;    ///< of the pool; saturates
+  std::uint64_t largest = 0;  ///< pool bytes of the largest object
 };
 
 /// Decides what a store takes along. Windowed objects inside its range are of use only if a later
@@ -113,6 +114,7 @@ class StorePlanner {
     for (std::uint64_t left = groups; left != 0; left &= left - 1) {
       const std::uint64_t bytes = layout_.rounded[static_cast<std::size_t>(std::countr_zero(left))];
       ++missing.objects;
+      missing.largest = std::max(missing.largest, bytes);
       if (__builtin_add_overflow(missing.bytes, bytes, &missing.bytes)) missing.bytes = UINT64_MAX;
     }
   }
@@ -122,11 +124,12 @@ class StorePlanner {
     const std::uint64_t spare =
         table_.spare_bytes(table_.keyspaces().tenant(store_.keyspace), rung);
     for (const Interior& interior : rungs_[rung]) {
-      Missing with = {{}, missing.objects, missing.bytes};
+      Missing with = {{}, missing.objects, missing.bytes, missing.largest};
       count(with, interior.groups);
       if (with.bytes > spare) return;
       missing.objects = with.objects;
       missing.bytes = with.bytes;
+      missing.largest = with.largest;
       missing.groups[interior.position] |= interior.groups;
     }
   }
@@ -148,6 +151,10 @@ Error no_memory(const cache::ChunkTable& table, cache::TenantId tenant, const Mi
     return {Cause::kNoMemory, needs + "its cache_salt may have " + text(most) + " bytes, and " +
                                   text(busy) + " are leased or being stored"};
   const pool::Allocator& pool = table.allocator();
+  if (missing.largest > pool.largest_possible_bytes())
+    return {Cause::kNoMemory, needs + "one of " + text(missing.largest) +
+                                  " bytes, and L1 can hold none of more than " +
+                                  text(pool.largest_possible_bytes())};
   return {Cause::kNoMemory, needs + "of L1's " + text(pool.total_bytes()) + " bytes " +
                                 text(pool.free_bytes()) + " are free (" +
                                 text(pool.largest_free_bytes()) + " in one piece) and " +
@@ -187,7 +194,10 @@ Result<StoreTicket> Cache::reserve(const Keyspace& keyspace, std::uint32_t rank,
   store.chain = std::move(chain);
 
   const Missing missing = StorePlanner(store, impl_->checkpoint_chunks).plan(wanted);
-  if (missing.bytes > table.obtainable_bytes(store.tenant())) {
+  // Parts of L1 are registered with drivers one by one, so that an object larger than one never
+  // fits, whatever is evicted for it.
+  if (missing.bytes > table.obtainable_bytes(store.tenant()) ||
+      missing.largest > table.allocator().largest_possible_bytes()) {
     ++impl_->allocation_failures;
     return no_memory(table, store.tenant(), missing);
   }

@@ -19,6 +19,7 @@ Allocator::Allocator(std::uint64_t total_bytes, std::uint64_t align_bytes, std::
     const Units count = last ? end_ - first : part - 1;
     if (count > 0) add(first, count);
     total_ += count;
+    largest_ = std::max(largest_, count);
   }
 }
 

@@ -50,6 +50,8 @@ class Allocator {
   [[nodiscard]] std::uint64_t free_bytes() const noexcept { return free_ << shift_; }
   [[nodiscard]] std::uint64_t used_bytes() const noexcept { return (total_ - free_) << shift_; }
   [[nodiscard]] std::uint64_t largest_free_bytes() const noexcept;
+  /// The longest extent there can be, with nothing allocated.
+  [[nodiscard]] std::uint64_t largest_possible_bytes() const noexcept { return largest_ << shift_; }
   /// Every free extent by ascending offset; O(n log n), for tests and reports.
   [[nodiscard]] std::vector<Extent> free_extents() const;
 
@@ -74,7 +76,7 @@ class Allocator {
   void mark(std::size_t list, bool filled) noexcept;
 
   unsigned shift_;
-  Units total_ = 0, free_ = 0;
+  Units total_ = 0, free_ = 0, largest_ = 0;
   Units end_;  ///< first unit behind the pool
   std::vector<Node> nodes_;
   std::vector<NodeId> unused_nodes_;

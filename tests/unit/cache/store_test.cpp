@@ -210,5 +210,22 @@ TEST_F(StoreTest, AllRanksUpToTheLimitShareAChunk) {
   EXPECT_EQ(hit(cache, {{"m", "", 4096}, 0, layout}, chain_), 2u);
 }
 
+TEST(StoreOfParts, WhatNoPartCanHoldIsRefusedWithNothingEvicted) {
+  const Pool pool(16);
+  Cache cache(pool.memory(), {.part_bytes = 8 * kUnit});
+  ASSERT_TRUE(store(cache, {}, chain_of(1, 14)));
+  EXPECT_EQ(cache.stats().free_bytes, kUnit);  // the last unit of the first part is not used
+  const Side large = with_layout(layout_of(2, {-1}, 9 * kUnit));
+  const auto refused = reserve(cache, large, chain_of(2, 1));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().cause, Cause::kNoMemory);
+  EXPECT_THAT(refused.error().text, testing::HasSubstr("one of 36864 bytes, and L1 can hold none "
+                                                       "of more than 32768"));
+  EXPECT_EQ(cache.stats().evicted_objects, 0u);
+  EXPECT_EQ(cache.stats().allocation_failures, 1u);
+  EXPECT_EQ(hit(cache, {}, chain_of(1, 14)), 14u);
+  EXPECT_TRUE(store(cache, with_layout(layout_of(3, {-1}, 8 * kUnit)), chain_of(3, 1)));
+}
+
 }  // namespace
 }  // namespace lmcache::test

@@ -2,7 +2,6 @@
 #include <bit>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include "cache/hit_finder.hpp"
@@ -42,21 +41,13 @@ std::vector<cache::HitLayout> hit_layouts(const cache::Layouts& known,
   return rows;
 }
 
-/// A mutex that is only given up and taken again stays with its thread: who waits for it has not
-/// even woken up by then.
-void let_others_in(std::unique_lock<std::mutex>& lock) {
-  lock.unlock();
-  std::this_thread::sleep_for(std::chrono::microseconds(20));
-  lock.lock();
-}
-
 /// Calls `step` until it returns false, others let in now and then.
 template <class Step>
 void in_steps(std::unique_lock<std::mutex>& lock, Step step) {
   for (;;) {
     for (int i = 0; i < kChunksPerStep; ++i)
       if (!step()) return;
-    let_others_in(lock);
+    detail::let_others_in(lock);
   }
 }
 
@@ -203,7 +194,7 @@ void Cache::clear(bool force) {
   const auto in_slices = [&](auto pass) {
     for (ChunkId first = 0; first < end; first += std::min(kChunksPerSlice, end - first)) {
       (table.*pass)(first, first + std::min(kChunksPerSlice, end - first), force);
-      let_others_in(lock);
+      detail::let_others_in(lock);
     }
   };
   in_slices(&cache::ChunkTable::unlink_some);

@@ -30,6 +30,10 @@ struct Reader {
   std::vector<std::shared_ptr<const Withdrawn>> kept;  ///< of these, what was taken back
 };
 
+/// Gives the mutex up for a moment. One that is only given up and taken again stays with its
+/// thread: who waits for it has not even woken up by then.
+void let_others_in(std::unique_lock<std::mutex>& lock);
+
 /// `mutex` guards all the rest. Handles share ownership, so a handle that outlives the Cache still
 /// releases properly.
 struct Core {

@@ -1,10 +1,18 @@
-// What handles do when they end, and the thin public classes around them.
+// What handles do when they end, the thin public classes around them, and what all share.
+#include <chrono>
+#include <thread>
 #include <unordered_map>
 
 #include "cache/core.hpp"
 
 namespace lmcache {
 namespace detail {
+
+void let_others_in(std::unique_lock<std::mutex>& lock) {
+  lock.unlock();
+  std::this_thread::sleep_for(std::chrono::microseconds(20));
+  lock.lock();
+}
 
 void Core::pin_chain(std::span<const cache::ChunkId> chain, std::size_t window_from) {
   for (std::size_t i = 0; i < chain.size(); ++i) {

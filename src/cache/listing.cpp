@@ -1,5 +1,4 @@
 #include <bit>
-#include <thread>
 
 #include "cache/impl.hpp"
 
@@ -39,11 +38,7 @@ bool visit_chunks(const detail::Core& core, const cache::ChunkTable& table, std:
     const bool resident =
         chunk.place != cache::Place::kFree && chunk.place != cache::Place::kDetached;
     if (resident && !visit(chunk)) return false;
-    if (looked_at % kSlotsPerStep == 0) {
-      lock.unlock();
-      std::this_thread::yield();
-      lock.lock();
-    }
+    if (looked_at % kSlotsPerStep == 0) detail::let_others_in(lock);
   }
   return true;
 }

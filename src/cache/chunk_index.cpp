@@ -2,25 +2,11 @@
 
 #include <bit>
 #include <cstring>
-#include <random>
 
+#include "cache/keyed_hash.hpp"
 #include "pool/invariant.hpp"
 
 namespace lmcache::cache {
-namespace {
-
-std::uint64_t random_word() {
-  std::random_device device;
-  return (std::uint64_t{device()} << 32) | device();
-}
-
-std::uint64_t multiply_fold(std::uint64_t a, std::uint64_t b) noexcept {
-  __extension__ using Wide = unsigned __int128;
-  const Wide product = Wide{a} * b;
-  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
-}
-
-}  // namespace
 
 ChunkIndex::ChunkIndex(const Paged<Chunk>& chunks)
     : chunks_(chunks),

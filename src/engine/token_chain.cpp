@@ -93,12 +93,8 @@ std::vector<std::uint64_t> TokenChains::marks_of(std::span<const std::uint32_t> 
   std::vector<std::uint64_t> marks;
   if (chunks == 0) return marks;
   const auto mark = [&](std::size_t chunk) {
-    std::uint64_t fingerprint = chunk;
-    for (const std::uint32_t token : tokens.subspan(chunk * chunk_tokens_, chunk_tokens_)) {
-      fingerprint = (fingerprint ^ token) * 0x9e3779b97f4a7c15u;
-      fingerprint ^= fingerprint >> 32;
-    }
-    marks.push_back(fingerprint);
+    marks.push_back(
+        hash_(std::as_bytes(tokens.subspan(chunk * chunk_tokens_, chunk_tokens_)), chunk));
   };
   mark(chunks - 1);
   for (std::size_t power = std::bit_floor(chunks); power > 0; power /= 2) mark(power - 1);

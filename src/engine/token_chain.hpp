@@ -4,14 +4,15 @@
 // The whole token list travels with each call (lookup, each worker's retrieve and stores, frees),
 // so a 128k-token request would be hashed dozens of times, and once more for each turn of its
 // conversation. Instead the sequences seen last are kept and found again by content: each is marked
-// at chunks 0, 1, 3, 7, ... and its last by a cheap fingerprint of that chunk's tokens. A new list
-// is looked up from its last mark to its first; of the sequences found, the one that agrees
+// at chunks 0, 1, 3, 7, ... and its last by a cheap keyed fingerprint of that chunk's tokens. A new
+// list is looked up from its last mark to its first; of the sequences found, the one that agrees
 // furthest (compared token by token, a fingerprint proves nothing) gives the hashes of all they
 // share, and only the rest is hashed. Neither request ids nor tenants matter: a hash depends on the
 // tokens alone. Sequences are dropped by age and by a total of bytes; dropping costs a re-hash,
 // never correctness.
 #pragma once
 
+#include "cache/keyed_hash.hpp"
 #include "wire/requests.hpp"
 
 #include <lmcache/cache.hpp>
@@ -106,6 +107,7 @@ class TokenChains {
 
   const std::uint32_t chunk_tokens_;
   const std::uint64_t bytes_max_;
+  const cache::KeyedHash hash_;
   mutable std::mutex mutex_;  // guards everything below
   Order order_;
   std::unordered_map<std::uint64_t, Order::iterator> by_mark_;  // the latest chain with that mark

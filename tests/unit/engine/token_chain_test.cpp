@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+#include <random>
+
 namespace lmcache::engine {
 namespace {
 
@@ -92,6 +95,40 @@ TEST(TokenChain, ATurnOfAConversationFindsTheLastOne) {
   EXPECT_TRUE(again.step());
   EXPECT_EQ(again.hashes().data(), grown.hashes().data()) << "the same hashes are kept twice";
   EXPECT_LE(chains.size(), 2u) << "what the grown chain contains was kept beside it";
+}
+
+/// Whoever can make two chunks of one mark takes the other's hashes out of the table, over and
+/// over.
+TEST(TokenChain, MarksCannotBeForeseen) {
+  // Without a key this was the mark. Two beginnings after which half of it is equal are soon found,
+  // and the last token makes up for the other half.
+  const auto add = [](std::uint64_t mark, std::uint32_t token) {
+    mark = (mark ^ token) * 0x9e3779b97f4a7c15u;
+    return mark ^ mark >> 32;
+  };
+  using Beginning = std::pair<std::uint32_t, std::uint32_t>;
+  const auto mark = [&](const Beginning& b) { return add(add(0, b.first), b.second); };
+  std::map<std::uint64_t, Beginning> seen;  // by the half
+  std::mt19937 random(1);
+  Beginning one, other;
+  for (int i = 0; i < 1'000'000 && one == other; ++i) {
+    one = {static_cast<std::uint32_t>(random()), static_cast<std::uint32_t>(random())};
+    other = seen.try_emplace(mark(one) >> 32, one).first->second;
+  }
+  ASSERT_NE(one, other);
+  const auto last = static_cast<std::uint32_t>(mark(one) ^ mark(other));
+  const auto list = [](const Beginning& b, std::uint32_t end) {
+    return std::make_shared<wire::TokenIds>(wire::TokenIds{b.first, b.second, end});
+  };
+  TokenChains chains(3, 1 << 20);
+  const auto hashes = [&](const auto& tokens) {
+    ChainBuilder builder(chains, tokens, 1);
+    EXPECT_TRUE(builder.step());
+    return builder.hashes().data();
+  };
+  const auto* known = hashes(list(one, 0));
+  static_cast<void>(hashes(list(other, last)));
+  EXPECT_EQ(hashes(list(one, 0)), known);
 }
 
 TEST(TokenChain, BytesAreBoundedAndOldChainsGoFirst) {

@@ -8,8 +8,8 @@ namespace lmcache::engine {
 
 struct Lookups::Record {
   net::PeerId owner = 0;
-  std::string request_id;
-  Keyspace keyspace;
+  const Name* name = nullptr;  // where by_name_ has it
+  Records::iterator self;
   std::vector<ChunkHash> hashes;  // of the hit
   Lease lease;
   std::uint32_t held = 0;  // chunks that it still pins
@@ -29,13 +29,13 @@ struct Lookups::Record {
   /// What it may take at most: its later use changes nothing.
   [[nodiscard]] std::size_t bytes() const {
     constexpr std::size_t kOfAChunk = sizeof(ChunkHash) + sizeof ranks_done[0];
-    return sizeof(Record) + request_id.size() +
-           hashes.size() * (kOfAChunk + keyspace.world_size * sizeof spent[0]);
+    constexpr std::size_t kOfTheIndexes = sizeof(Name) + 256;  // about
+    return sizeof(Record) + kOfTheIndexes + name->request_id.size() + keyspace().model.size() +
+           keyspace().salt.size() +
+           hashes.size() * (kOfAChunk + keyspace().world_size * sizeof spent[0]);
   }
+  [[nodiscard]] const Keyspace& keyspace() const { return name->keyspace; }
   [[nodiscard]] std::uint32_t hit() const { return static_cast<std::uint32_t>(hashes.size()); }
-  [[nodiscard]] bool same_request(const std::string& id, const Keyspace& ks) const {
-    return request_id == id && keyspace == ks;
-  }
   [[nodiscard]] bool covers(std::span<const ChunkHash> chain, std::uint32_t first,
                             std::uint32_t last) const {
     return first < last && last <= hit() && last <= chain.size() &&
@@ -45,7 +45,7 @@ struct Lookups::Record {
     return rank * hashes.size() + chunk;
   }
   [[nodiscard]] std::uint32_t spent_at(std::uint32_t rank, std::uint32_t chunk) const {
-    return rank < keyspace.world_size && !spent.empty() ? spent[cell(rank, chunk)] : 0;
+    return rank < keyspace().world_size && !spent.empty() ? spent[cell(rank, chunk)] : 0;
   }
   [[nodiscard]] bool may_read(const Reader& reader, std::uint32_t first, std::uint32_t last) const {
     const bool read_before = std::any_of(uses.begin(), uses.end(), [&](const Use& use) {
@@ -70,14 +70,14 @@ struct Lookups::Record {
   // `reads` more of [first, last) are over for `rank`. From the end to the start, so that released
   // chunks keep prefix-first recency.
   void spend(std::uint32_t rank, std::uint32_t first, std::uint32_t last, std::uint32_t reads) {
-    if (rank >= keyspace.world_size) return;
-    if (spent.empty()) spent.resize(keyspace.world_size * hashes.size(), 0);
+    if (rank >= keyspace().world_size) return;
+    if (spent.empty()) spent.resize(keyspace().world_size * hashes.size(), 0);
     if (ranks_done.empty()) ranks_done.resize(hit(), 0);
     for (std::uint32_t chunk = last; chunk-- > first;) {
       std::uint8_t& gone = spent[cell(rank, chunk)];
       if (gone >= readers) continue;
       gone = static_cast<std::uint8_t>(std::min<std::uint32_t>(readers, gone + reads));
-      if (gone == readers && ++ranks_done[chunk] == keyspace.world_size) release(chunk);
+      if (gone == readers && ++ranks_done[chunk] == keyspace().world_size) release(chunk);
     }
   }
 };
@@ -97,13 +97,9 @@ void Lookups::close(net::PeerId peer) {
     const auto found = peers_.find(peer);
     if (found == peers_.end()) return;
     auto& records = found->second.records;
-    while (!records.empty()) {
-      const auto record = records.begin();
-      auto& same_id = by_request_[record->request_id];
-      std::erase(same_id, record);
-      if (same_id.empty()) by_request_.erase(record->request_id);
-      gone.splice(gone.end(), records, record);
-    }
+    for (auto record = records.begin(); record != records.end(); ++record)
+      unlist(found->second, record);
+    gone.splice(gone.end(), records);
     peers_.erase(found);
     std::erase_if(scheduler_of_, [peer](const auto& entry) { return entry.second == peer; });
   }
@@ -112,22 +108,35 @@ void Lookups::close(net::PeerId peer) {
   obs::metrics().leases_freed_by_death.add(static_cast<std::uint64_t>(held));
 }
 
-void Lookups::erase(Records::iterator record) {
-  const auto same_id = by_request_.find(record->request_id);
+/// Out of both indexes; its name has gone then, too.
+void Lookups::unlist(Peer& peer, Records::iterator record) {
+  const auto same_id = peer.by_request.find(record->name->request_id);
   std::erase(same_id->second, record);
-  if (same_id->second.empty()) by_request_.erase(same_id);
-  Peer& peer = peers_.at(record->owner);
+  if (same_id->second.empty()) {
+    peer.by_request.erase(same_id);
+  } else {
+    auto node = peer.by_request.extract(same_id);
+    node.key() = node.mapped().front()->name->request_id;
+    peer.by_request.insert(std::move(node));
+  }
+  const auto same_name = by_name_.find(*record->name);
+  record->name = nullptr;
+  same_name->second.erase(record->owner);
+  if (same_name->second.empty()) by_name_.erase(same_name);
+}
+
+void Lookups::erase(Peer& peer, Records::iterator record) {
   peer.bytes -= record->bytes();
+  unlist(peer, record);
   peer.records.erase(record);
 }
 
-Lookups::Record* Lookups::find(net::PeerId owner, const std::string& request_id,
+Lookups::Record* Lookups::find(Peer& peer, const std::string& request_id,
                                const Keyspace& keyspace) {
-  const auto found = by_request_.find(request_id);
-  if (found == by_request_.end()) return nullptr;
-  for (const auto record : found->second) {
-    if (record->owner == owner && record->keyspace == keyspace) return &*record;
-  }
+  const auto found = peer.by_request.find(request_id);
+  if (found == peer.by_request.end()) return nullptr;
+  for (const auto record : found->second)
+    if (record->keyspace() == keyspace) return &*record;
   return nullptr;
 }
 
@@ -135,41 +144,41 @@ void Lookups::put(net::PeerId owner, const std::string& request_id, const Keyspa
                   std::span<const ChunkHash> hashes, Lease lease, std::uint32_t readers,
                   Clock::time_point now) {
   const std::lock_guard lock(mutex_);
-  const auto peer = peers_.find(owner);
-  if (peer == peers_.end()) return;
-  auto& records = peer->second.records;
-  if (const auto same_id = by_request_.find(request_id); same_id != by_request_.end()) {
-    const auto old =
-        std::find_if(same_id->second.begin(), same_id->second.end(), [&](Records::iterator record) {
-          return record->owner == owner && record->same_request(request_id, keyspace);
-        });
-    if (old != same_id->second.end()) erase(*old);
-  }
-  Record& record = records.emplace_back();
+  const auto found = peers_.find(owner);
+  if (found == peers_.end()) return;
+  Peer& peer = found->second;
+  if (Record* old = find(peer, request_id, keyspace)) erase(peer, old->self);
+  const auto name = by_name_.try_emplace(Name{request_id, keyspace}).first;
+  Record& record = peer.records.emplace_back();
   record.owner = owner;
-  record.request_id = request_id;
-  record.keyspace = keyspace;
+  record.name = &name->first;
+  record.self = std::prev(peer.records.end());
   record.hashes.assign(hashes.begin(), hashes.end());
   record.held = lease.chunks();
   record.lease = std::move(lease);
   record.readers = readers;
   record.last_used = now;
-  by_request_[request_id].push_back(std::prev(records.end()));
-  std::size_t& bytes = peer->second.bytes;
-  bytes += record.bytes();
-  while (records.size() > 1 && (records.size() > kRecordsPerPeer || bytes > kRecordBytesPerPeer))
-    erase(records.begin());
+  name->second.emplace(owner, record.self);
+  OfRequest& same_id = peer.by_request[name->first.request_id];
+  same_id.push_back(record.self);
+  peer.bytes += record.bytes();
+  if (same_id.size() > kKeyspacesPerRequest) erase(peer, same_id.front());
+  while (peer.records.size() > 1 &&
+         (peer.records.size() > kRecordsPerPeer || peer.bytes > kRecordBytesPerPeer))
+    erase(peer, peer.records.begin());
 }
 
 std::uint32_t Lookups::collect(net::PeerId owner, const std::string& request_id,
                                Clock::time_point now) {
   const std::lock_guard lock(mutex_);
-  const auto found = by_request_.find(request_id);
-  if (found == by_request_.end()) return 0;
+  const auto peer = peers_.find(owner);
+  if (peer == peers_.end()) return 0;
+  const auto found = peer->second.by_request.find(request_id);
+  if (found == peer->second.by_request.end()) return 0;
   // The latest lookup first: it is the one whose result the caller has not seen.
   for (auto it = found->second.rbegin(); it != found->second.rend(); ++it) {
     Record& record = **it;
-    if (record.owner != owner || record.collected) continue;
+    if (record.collected) continue;
     record.collected = true;
     record.last_used = now;
     return record.hit();
@@ -177,36 +186,34 @@ std::uint32_t Lookups::collect(net::PeerId owner, const std::string& request_id,
   return 0;
 }
 
-Lookups::Record* Lookups::match(const Reader& reader, const std::string& request_id,
-                                const Keyspace& keyspace, std::span<const ChunkHash> chain,
-                                std::uint32_t first, std::uint32_t last) {
-  const auto found = by_request_.find(request_id);
-  if (found == by_request_.end()) return nullptr;
-  std::vector<Record*> able;
-  for (const auto record : found->second) {
-    if (record->same_request(request_id, keyspace) && record->covers(chain, first, last) &&
-        record->may_read(reader, first, last)) {
-      able.push_back(&*record);
-    }
-  }
-  if (able.empty()) return nullptr;
-  if (able.size() == 1) {
-    constexpr std::size_t kInstancesMax = 65536;
-    if (scheduler_of_.size() < kInstancesMax) scheduler_of_[reader.instance] = able.front()->owner;
-    return able.front();
-  }
+Lookups::Record* Lookups::match(const Reader& reader, const Name& name,
+                                std::span<const ChunkHash> chain, std::uint32_t first,
+                                std::uint32_t last) {
+  const auto found = by_name_.find(name);
+  if (found == by_name_.end()) return nullptr;
+  const Owners& owners = found->second;
+  const auto able = [&](const Record& record) {
+    return record.covers(chain, first, last) && record.may_read(reader, first, last);
+  };
   // Equal content under one id: any serves, but spending another engine's lease would leave that
   // engine without.
-  const auto owned_by = [&](net::PeerId peer) {
-    const auto it = std::find_if(able.begin(), able.end(),
-                                 [peer](const Record* r) { return r->owner == peer; });
-    return it == able.end() ? nullptr : *it;
+  const auto owned_by = [&](net::PeerId peer) -> Record* {
+    const auto record = owners.find(peer);
+    return record != owners.end() && able(*record->second) ? &*record->second : nullptr;
   };
   if (Record* own = owned_by(reader.peer)) return own;
   if (const auto known = scheduler_of_.find(reader.instance); known != scheduler_of_.end()) {
     if (Record* own = owned_by(known->second)) return own;
   }
-  return able.front();
+  Record* any = nullptr;
+  for (const auto& [owner, record] : owners) {
+    if (!able(*record)) continue;
+    if (any) return any;
+    any = &*record;
+  }
+  constexpr std::size_t kInstancesMax = 65536;
+  if (any && scheduler_of_.size() < kInstancesMax) scheduler_of_[reader.instance] = any->owner;
+  return any;
 }
 
 Result<ReadPins> Lookups::read(const Reader& reader, const std::string& request_id,
@@ -214,7 +221,7 @@ Result<ReadPins> Lookups::read(const Reader& reader, const std::string& request_
                                std::uint32_t first, std::uint32_t last, Clock::time_point now,
                                const Open& open) {
   const std::lock_guard lock(mutex_);
-  Record* record = match(reader, request_id, keyspace, chain, first, last);
+  Record* record = match(reader, {request_id, keyspace}, chain, first, last);
   if (!record) {
     return Error{
         Cause::kNotLeased,
@@ -232,7 +239,8 @@ void Lookups::free(net::PeerId owner, const std::string& request_id, const Keysp
                    std::optional<std::uint32_t> rank, std::uint32_t readers,
                    Clock::time_point now) {
   const std::lock_guard lock(mutex_);
-  Record* record = find(owner, request_id, keyspace);
+  const auto peer = peers_.find(owner);
+  Record* record = peer == peers_.end() ? nullptr : find(peer->second, request_id, keyspace);
   if (!record) return;
   last = std::min(last, record->hit());
   if (!record->covers(chain, first, last)) return;
@@ -249,15 +257,15 @@ void Lookups::free(net::PeerId owner, const std::string& request_id, const Keysp
 std::vector<Lookups::Ended> Lookups::end(net::PeerId owner, const std::string& request_id) {
   std::vector<Ended> ended;
   const std::lock_guard lock(mutex_);
-  const auto found = by_request_.find(request_id);
-  if (found == by_request_.end()) return ended;
-  const auto records = found->second;  // erase() edits the original
+  const auto peer = peers_.find(owner);
+  if (peer == peers_.end()) return ended;
+  const auto found = peer->second.by_request.find(request_id);
+  if (found == peer->second.by_request.end()) return ended;
+  const OfRequest records = found->second;  // erase() edits the original
   for (const auto record : records) {
-    if (record->owner != owner) continue;
-    Ended& last = ended.emplace_back();
-    last.keyspace = record->keyspace;
-    last.hashes = record->hashes;  // a copy: what the record has is still counted
-    erase(record);
+    // A copy: what the record has is still counted.
+    ended.push_back({record->keyspace(), record->hashes});
+    erase(peer->second, record);
   }
   return ended;
 }
@@ -272,7 +280,7 @@ std::size_t Lookups::expire(Clock::time_point lease_before, Clock::time_point re
         record->lapse();
         ++lapsed;
       }
-      if (record->last_used < record_before) erase(record);
+      if (record->last_used < record_before) erase(peer, record);
       record = next;
     }
   }

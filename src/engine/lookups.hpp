@@ -1,5 +1,7 @@
 // What lookups have promised and to whom: one record per (connection, request id, keyspace), each
-// the owner of its lease.
+// the owner of its lease. Found by connection and id, which have few keyspaces, and by id and
+// keyspace, which have a record per connection at most: nothing that one connection does costs
+// others more than that.
 //
 // A record belongs to the connection that looked up. Its result is collected once. Its leased
 // chunks serve `readers` retrieves per rank, by as many instances, from any connection: a retrieve
@@ -12,6 +14,7 @@
 // the other way round).
 #pragma once
 
+#include "cache/keyed_hash.hpp"
 #include "engine/token_chain.hpp"
 #include "net/handler.hpp"
 #include "wire/requests.hpp"
@@ -20,10 +23,11 @@
 
 #include <functional>
 #include <list>
+#include <map>
 #include <mutex>
 #include <optional>
+#include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 namespace lmcache::engine {
@@ -39,7 +43,7 @@ class Lookups {
   /// Records a finished lookup, replacing an earlier one of the same (owner, id, keyspace).
   /// `hashes` is the hit's chain. A connection that has gone meanwhile gets no record (its lease is
   /// dropped). At most kRecordsPerPeer of together kRecordBytesPerPeer are kept per connection (and
-  /// the newest always): the oldest goes first.
+  /// the newest always), kKeyspacesPerRequest of them per request id: the oldest goes first.
   void put(net::PeerId owner, const std::string& request_id, const Keyspace& keyspace,
            std::span<const ChunkHash> hashes, Lease lease, std::uint32_t readers,
            Clock::time_point now);
@@ -85,28 +89,48 @@ class Lookups {
   [[nodiscard]] std::size_t leases() const;
 
   static constexpr std::size_t kRecordsPerPeer = 16384;
+  static constexpr std::size_t kKeyspacesPerRequest = 16;
   static constexpr std::size_t kRecordBytesPerPeer = std::size_t{64}
                                                      << 20;  ///< rows of ranks included
 
  private:
   struct Record;
   using Records = std::list<Record>;
+  /// Of one connection and request id, oldest first.
+  using OfRequest = std::vector<Records::iterator>;
+  struct Name {
+    std::string request_id;
+    Keyspace keyspace;
+    friend bool operator==(const Name&, const Name&) = default;
+  };
+  struct NameHash {
+    cache::KeyedHash hash;
+    std::size_t operator()(const Name& name) const noexcept {
+      const auto& [model, salt, world_size] = name.keyspace;
+      return hash(name.request_id, hash(salt, hash(model, world_size)));
+    }
+  };
+  using Owners = std::map<net::PeerId, Records::iterator>;
   struct Peer {
     Records records;  // oldest first
     std::size_t bytes = 0;
+    /// By request id; the key lies in the name of one of the records.
+    std::unordered_map<std::string_view, OfRequest, cache::KeyedHash> by_request;
   };
 
-  Record* find(net::PeerId owner, const std::string& request_id, const Keyspace& keyspace);
-  Record* match(const Reader& reader, const std::string& request_id, const Keyspace& keyspace,
-                std::span<const ChunkHash> chain, std::uint32_t first, std::uint32_t last);
-  void erase(Records::iterator record);
+  [[nodiscard]] Record* find(Peer& peer, const std::string& request_id, const Keyspace& keyspace);
+  [[nodiscard]] Record* match(const Reader& reader, const Name& name,
+                              std::span<const ChunkHash> chain, std::uint32_t first,
+                              std::uint32_t last);
+  void unlist(Peer& peer, Records::iterator record);
+  void erase(Peer& peer, Records::iterator record);
 
   mutable std::mutex mutex_;  // guards everything below
   std::unordered_map<net::PeerId, Peer> peers_;
-  std::unordered_map<std::string, std::vector<Records::iterator>> by_request_;
+  std::unordered_map<Name, Owners, NameHash> by_name_;
   // Which scheduler's lookups a worker instance reads, learnt where only one record fits; decides
   // between equal records.
-  std::unordered_map<wire::InstanceId, net::PeerId> scheduler_of_;
+  std::unordered_map<wire::InstanceId, net::PeerId, cache::KeyedHash> scheduler_of_;
 };
 
 }  // namespace lmcache::engine

@@ -252,5 +252,46 @@ TEST_F(LookupsTest, RecordsOfOneConnectionAreBounded) {
   EXPECT_EQ(lookups.size(), Lookups::kRecordsPerPeer);
 }
 
+TEST_F(LookupsTest, OneIdHasFewKeyspacesOfAConnection) {
+  const auto with_salt = [&](std::size_t salt) { return Keyspace{"m", std::to_string(salt), 2}; };
+  look_up(2, "r", chain);
+  for (std::size_t salt = 0; salt < 100; ++salt)
+    lookups.put(1, "r", with_salt(salt), chain, {}, 1, now);
+  EXPECT_EQ(lookups.size(), Lookups::kKeyspacesPerRequest + 1);
+  // Of those that are left each can be replaced, and the latest is the first to be collected.
+  lookups.put(1, "r", with_salt(95), std::span(chain).first(3), {}, 1, now);
+  EXPECT_EQ(lookups.size(), Lookups::kKeyspacesPerRequest + 1);
+  EXPECT_EQ(lookups.collect(1, "r", now), 3u);
+  EXPECT_EQ(lookups.collect(1, "r", now), 4u);
+  EXPECT_EQ(lookups.end(1, "r").size(), Lookups::kKeyspacesPerRequest);
+  EXPECT_EQ(lookups.size(), 1u);
+  EXPECT_TRUE(read(2, 20, "r", chain, 0, 4)) << "another connection's was forgotten";
+}
+
+TEST_F(LookupsTest, RecordsOfOneIdComeAndGoInAnyOrder) {
+  std::vector<Keyspace> keyspaces;
+  for (const char* salt : {"a", "b", "c"}) keyspaces.push_back({"m", salt, 2});
+  const auto put_all = [&] {
+    for (const net::PeerId peer : {1u, 2u, 3u})
+      for (const Keyspace& one : keyspaces) lookups.put(peer, "r", one, chain, {}, 1, now);
+  };
+  for (int round = 0; round < 3; ++round) {
+    put_all();
+    EXPECT_EQ(lookups.size(), 9u);
+    lookups.close(2);
+    lookups.open(2);
+    EXPECT_EQ(lookups.size(), 6u);
+    EXPECT_EQ(lookups.end(3, "r").size(), 3u);
+    put_all();
+    now += std::chrono::hours(1);
+    lookups.put(1, "r", keyspaces[1], chain, {}, 1, now);
+    lookups.expire(now, now);
+    EXPECT_EQ(lookups.size(), 1u);
+    EXPECT_EQ(lookups.collect(1, "r", now), 4u);
+    EXPECT_EQ(lookups.collect(1, "r", now), 0u);
+    EXPECT_EQ(lookups.end(1, "r").size(), 1u);
+  }
+}
+
 }  // namespace
 }  // namespace lmcache::engine

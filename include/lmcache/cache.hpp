@@ -220,7 +220,8 @@ class Cache {
   /// rank 0..world_size-1 has, under one of `layouts`, all of [0,L) for full groups and the last
   /// min(w,L) chunks for groups with window w. The lease pins [0,L), of windowed groups what the
   /// hit needs. Touches the hit for the policy. Costs one probe per chunk, stops at the first chunk
-  /// that no full group has.
+  /// that no full group has. Considers 16 of `layouts` at most, those first that have something of
+  /// chunk 0.
   [[nodiscard]] Lease lookup(const Keyspace& keyspace, std::span<const ChunkHash> hashes,
                              std::span<const LayoutPtr> layouts);
 

@@ -17,6 +17,9 @@ using cache::kNoId;
 constexpr int kChunksPerStep = 256;
 /// And so does clearing; most of it is cheaper.
 constexpr ChunkId kChunksPerSlice = 1024;
+/// A model has as many layouts at a time as there are ways in which its engines are run: one or
+/// two. Beyond this a lookup would take long with the mutex held.
+constexpr std::size_t kLayoutsPerLookup = 16;
 
 std::unique_ptr<cache::Policy> checked_policy(const CacheOptions& options) {
   if (!std::has_single_bit(options.align_bytes))
@@ -27,15 +30,34 @@ std::unique_ptr<cache::Policy> checked_policy(const CacheOptions& options) {
   return std::move(*policy);
 }
 
-/// What may serve a lookup, each layout once. Layouts nobody stored under are left out.
+bool has_full_groups(const ObjectLayout& layout) {
+  return std::ranges::any_of(layout.groups, [](const ObjectLayout::Group& group) {
+    return !group.auxiliary && group.window_chunks <= 0;
+  });
+}
+
+/// What may serve a lookup whose first chunk has these shards, each layout once and no more than
+/// kLayoutsPerLookup, those that the first chunk has objects of before others. Layouts nobody
+/// stored under are left out, and those that need the first chunk and are not there.
 std::vector<cache::HitLayout> hit_layouts(const cache::Layouts& known,
+                                          std::span<const cache::Shard> first_chunk,
                                           std::span<const LayoutPtr> layouts) {
-  std::vector<cache::HitLayout> rows;
+  std::vector<cache::LayoutId> ids;
   for (const LayoutPtr& layout : layouts) {
     const cache::LayoutId id = layout ? known.find(*layout) : kNoId;
-    if (id == kNoId) continue;
-    if (std::ranges::any_of(rows, [&](const auto& row) { return row.id == id; })) continue;
-    cache::HitLayout row(id, *known[id].layout);
+    if (id != kNoId) ids.push_back(id);
+  }
+  std::ranges::sort(ids);
+  ids.erase(std::ranges::unique(ids).begin(), ids.end());
+  const auto others = std::ranges::stable_partition(ids, [&](cache::LayoutId id) {
+    const auto shard = std::ranges::lower_bound(first_chunk, id, {}, &cache::Shard::layout);
+    return shard != first_chunk.end() && shard->layout == id;
+  });
+  std::vector<cache::HitLayout> rows;
+  for (auto id = ids.begin(); id != ids.end() && rows.size() < kLayoutsPerLookup; ++id) {
+    const ObjectLayout& layout = *known[*id].layout;
+    if (id >= others.begin() && has_full_groups(layout)) continue;
+    cache::HitLayout row(*id, layout);
     if (row.servable()) rows.push_back(std::move(row));
   }
   return rows;
@@ -78,8 +100,11 @@ Lease Cache::lookup(const Keyspace& keyspace, std::span<const ChunkHash> hashes,
   const std::lock_guard lock(impl_->mutex);
   cache::ChunkTable& table = impl_->table;
   const cache::KeyspaceId space = table.keyspaces().find(keyspace);
-  if (space == kNoId) return {};
-  const std::vector<cache::HitLayout> rows = hit_layouts(table.layouts(), layouts);
+  if (space == kNoId || hashes.empty()) return {};
+  std::span<const cache::Shard> first_chunk;
+  if (const ChunkId first = table.find(space, hashes.front()); first != kNoId)
+    first_chunk = table[first].shards;
+  const std::vector<cache::HitLayout> rows = hit_layouts(table.layouts(), first_chunk, layouts);
   if (rows.empty()) return {};
 
   cache::HitFinder finder(keyspace.world_size, rows);

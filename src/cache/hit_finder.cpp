@@ -17,20 +17,31 @@ HitLayout::HitLayout(LayoutId layout_id, const ObjectLayout& layout) : id(layout
 HitFinder::HitFinder(std::uint32_t world_size, std::span<const HitLayout> layouts)
     : world_size_(world_size),
       layouts_(layouts),
-      cells_(layouts.size() * world_size),
+      ids_(layouts.size()),
       served_(world_size, 0),
       alive_(world_size, 0) {
   for (const HitLayout& layout : layouts_) {
     if (layout.full == 0) every_layout_has_full_rows_ = false;
     if (layout.windowed != 0) groups_ = std::max(groups_, layout.windows.size());
   }
-  run_starts_.resize(cells_.size() * groups_);
 }
 
 const HitLayout* HitFinder::layout_of(LayoutId id, std::size_t& position) const noexcept {
   for (position = 0; position < layouts_.size(); ++position)
     if (layouts_[position].id == id) return &layouts_[position];
   return nullptr;
+}
+
+std::uint32_t HitFinder::cell_of(std::size_t position, std::uint32_t rank) {
+  std::vector<std::uint32_t>& ids = ids_[position];
+  const bool known = !ids.empty() && ids[rank] != kNoId;
+  if (known) return ids[rank];
+  if (length_ > 1 && layouts_[position].full != 0) return kNoId;
+  if (ids.empty()) ids.resize(world_size_, kNoId);
+  ids[rank] = static_cast<std::uint32_t>(cells_.size());
+  cells_.emplace_back();
+  run_starts_.resize(cells_.size() * groups_);
+  return ids[rank];
 }
 
 bool HitFinder::add(std::span<const Shard> shards) {
@@ -42,7 +53,8 @@ bool HitFinder::add(std::span<const Shard> shards) {
   for (const Shard& shard : shards) {
     if (layout == nullptr || layout->id != shard.layout) layout = layout_of(shard.layout, position);
     if (layout == nullptr) continue;
-    const std::size_t index = position * world_size_ + shard.rank;
+    const std::uint32_t index = cell_of(position, shard.rank);
+    if (index == kNoId) continue;
     Cell& cell = cells_[index];
     if (layout->windowed != 0) extend_windows(*layout, index, shard.present);
     if (cell.full_end == length - 1 && (shard.present & layout->full) == layout->full)

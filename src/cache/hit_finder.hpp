@@ -7,7 +7,8 @@
 // servable by. Because every row needs chunk L-1, only the cells that have a shard in a chunk can
 // be servable there: a chunk costs as much as it has shards, whatever the world size. A cell keeps
 // the groups of the chunk it was last seen in, so that its rows are looked at only when that set
-// changes.
+// changes. Cells are made when they are first seen, those of layouts with full rows in the first
+// chunk only: memory, too, goes by what is there.
 #pragma once
 
 #include <cstddef>
@@ -45,6 +46,8 @@ class HitFinder {
   [[nodiscard]] std::uint32_t best_by_full() const noexcept {
     return every_layout_has_full_rows_ ? alive_length_ : best_;
   }
+  /// How many cells have been made; for tests.
+  [[nodiscard]] std::size_t cells() const noexcept { return cells_.size(); }
 
  private:
   struct Cell {
@@ -56,13 +59,16 @@ class HitFinder {
   };
 
   [[nodiscard]] const HitLayout* layout_of(LayoutId id, std::size_t& position) const noexcept;
+  /// Where in cells_ it is, made if it can be of use any more; kNoId otherwise.
+  [[nodiscard]] std::uint32_t cell_of(std::size_t position, std::uint32_t rank);
   void extend_windows(const HitLayout& layout, std::size_t cell, std::uint64_t present);
 
   std::uint32_t world_size_;
   std::span<const HitLayout> layouts_;
   bool every_layout_has_full_rows_ = true;
   std::uint32_t length_ = 0, best_ = 0, alive_length_ = 0;
-  std::vector<Cell> cells_;                    ///< [layout][rank]
+  std::vector<std::vector<std::uint32_t>> ids_;  ///< [layout][rank] -> cell, made with its first
+  std::vector<Cell> cells_;
   std::vector<std::uint32_t> run_starts_;      ///< [cell][group], made when a layout has windows
   std::size_t groups_ = 0;                     ///< row stride of run_starts_
   std::vector<std::uint32_t> served_, alive_;  ///< by rank: the last length counted in add()

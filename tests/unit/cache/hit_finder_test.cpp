@@ -131,6 +131,19 @@ TEST(HitFinder, TheLastOf64GroupsAnd4096RanksCount) {
   EXPECT_EQ(find(4096, layouts, columns).best, 1u);
 }
 
+TEST(HitFinder, TakesMemoryForWhatIsThere) {
+  std::vector<HitLayout> layouts;
+  for (LayoutId id = 0; id < 16; ++id) layouts.push_back(layout(id, {-1, 1}));
+  layouts.push_back(layout(16, {1}));
+  HitFinder finder(4096, layouts);
+  EXPECT_EQ(finder.cells(), 0u);
+  EXPECT_TRUE(finder.add(Column{Shard{3, 2, 4095, 0}}));
+  EXPECT_EQ(finder.cells(), 1u);
+  // A full row that misses the first chunk serves nothing any more, a window may.
+  EXPECT_TRUE(finder.add(Column{Shard{3, 2, 7, 0}, Shard{3, 5, 1, 0}, Shard{1, 16, 0, 0}}));
+  EXPECT_EQ(finder.cells(), 2u);
+}
+
 /// The rule word for word.
 std::uint32_t naive(std::uint32_t world, const std::vector<HitLayout>& layouts,
                     const std::vector<Column>& columns) {

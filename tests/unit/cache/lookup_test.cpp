@@ -169,6 +169,30 @@ TEST_F(LookupTest, HandlesMayOutliveTheCache) {
   expect_own_bytes(read, {}, chain_);
 }
 
+TEST_F(LookupTest, OfManyLayoutsThoseOfTheFirstChunkAreConsidered) {
+  const Pool pool(200);
+  Cache cache(pool.memory(), {});
+  std::vector<LayoutPtr> layouts;
+  for (std::uint8_t id = 1; id <= 60; ++id) {
+    layouts.push_back(layout_of(id, {-1}));
+    ASSERT_TRUE(store(cache, with_layout(layouts.back()), chain_of(100 + std::uint64_t{id}, 1)));
+  }
+  const auto found = [&](std::span<const ChunkHash> chain) {
+    return cache.lookup(Side{}.keyspace, chain, layouts).chunks();
+  };
+  EXPECT_EQ(found(chain_), 0u);
+  ASSERT_TRUE(store(cache, with_layout(layouts.back()), chain_));
+  EXPECT_EQ(found(chain_), 6u);
+  // The limit: the first sixteen of more that have it.
+  const auto other = chain_of(300, 4);
+  for (std::size_t i = 0; i < 16; ++i)
+    ASSERT_TRUE(store(cache, with_layout(layouts[i]), std::span(other).first(1)));
+  ASSERT_TRUE(store(cache, with_layout(layouts[30]), other));
+  EXPECT_EQ(found(other), 1u);
+  layouts.erase(layouts.begin());
+  EXPECT_EQ(found(other), 4u);
+}
+
 TEST(CacheOptions, BadOnesThrow) {
   const Pool pool(1);
   EXPECT_THROW(Cache(pool.memory(), {.align_bytes = 3000}), std::invalid_argument);

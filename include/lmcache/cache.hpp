@@ -123,6 +123,7 @@ namespace detail {
 struct LeaseState;
 struct StoreState;
 struct ReadState;
+struct ClearState;
 }  // namespace detail
 
 /// Pins on the chunks of one lookup's hit. Destroying it releases what is left. Move-only; not
@@ -195,6 +196,25 @@ class ReadPins {
   std::unique_ptr<detail::ReadState> state_;
 };
 
+/// A clear in steps, for whoever must not wait for all of it. Destroyed early it leaves what it has
+/// not come to yet.
+class Clearing {
+ public:
+  Clearing(Clearing&&) noexcept;
+  Clearing& operator=(Clearing&&) = delete;
+  ~Clearing();
+
+  /// Goes on for about a millisecond; true when all is done. Wait for kPause between two calls, or
+  /// who waits for the mutex has not even woken up before it is taken again.
+  [[nodiscard]] bool step();
+  static constexpr std::chrono::microseconds kPause{20};
+
+ private:
+  friend class Cache;
+  explicit Clearing(std::unique_ptr<detail::ClearState> state) noexcept;
+  std::unique_ptr<detail::ClearState> state_;
+};
+
 struct CacheOptions {
   std::uint64_t align_bytes = 4096;  ///< power of two; every object starts and is rounded up to it
   std::uint64_t part_bytes = 0;      ///< no object straddles a multiple of it; 0: one part
@@ -261,8 +281,10 @@ class Cache {
   void touch(const Keyspace& keyspace, std::span<const ChunkHash> hashes);
 
   /// Drops every unpinned chunk; with force also detaches pinned ones (freed with their last pin).
-  /// Reserved tickets survive.
+  /// Reserved tickets survive. Waits: with millions of chunks for seconds, others let in meanwhile.
   void clear(bool force);
+  /// The same step by step.
+  [[nodiscard]] Clearing begin_clear(bool force);
 
   /// Background eviction step; returns bytes freed (0 below the watermark).
   std::uint64_t evict_above_watermark();
@@ -304,6 +326,7 @@ class Cache {
   friend class Lease;
   friend class StoreTicket;
   friend class ReadPins;
+  friend class Clearing;
   struct Impl;
   std::shared_ptr<Impl>
       impl_;  ///< shared with handles, which may outlive a shutting-down server's Cache

@@ -2,6 +2,7 @@
 #include <bit>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "cache/hit_finder.hpp"
@@ -15,8 +16,6 @@ using cache::kNoId;
 
 /// Eviction for nobody who waits lets others in after this many chunks.
 constexpr int kChunksPerStep = 256;
-/// And so does clearing; most of it is cheaper.
-constexpr ChunkId kChunksPerSlice = 1024;
 /// A model has as many layouts at a time as there are ways in which its engines are run: one or
 /// two. Beyond this a lookup would take long with the mutex held.
 constexpr std::size_t kLayoutsPerLookup = 16;
@@ -212,19 +211,13 @@ void Cache::touch(const Keyspace& keyspace, std::span<const ChunkHash> hashes) {
   keyspaces.tenants().may_give_again(keyspaces.tenant(space));
 }
 
+Clearing Cache::begin_clear(bool force) {
+  return Clearing(std::make_unique<detail::ClearState>(impl_, force));
+}
+
 void Cache::clear(bool force) {
-  cache::ChunkTable& table = impl_->table;
-  std::unique_lock lock(impl_->mutex);
-  const ChunkId end = table.begin_clear();
-  const auto in_slices = [&](auto pass) {
-    for (ChunkId first = 0; first < end; first += std::min(kChunksPerSlice, end - first)) {
-      (table.*pass)(first, first + std::min(kChunksPerSlice, end - first), force);
-      detail::let_others_in(lock);
-    }
-  };
-  in_slices(&cache::ChunkTable::unlink_some);
-  in_slices(&cache::ChunkTable::drop_some);
-  table.end_clear();
+  for (Clearing clearing = begin_clear(force); !clearing.step();)
+    std::this_thread::sleep_for(Clearing::kPause);
 }
 
 std::uint64_t Cache::evict_above_watermark() {

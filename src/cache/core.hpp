@@ -77,6 +77,19 @@ struct ReadState {
   Reader reader;
 };
 
+struct ClearState {
+  ClearState(CorePtr shared, bool pinned_too);
+  ~ClearState();
+  /// The next slice of chunk ids; true after the last. Core's mutex is held.
+  [[nodiscard]] bool step();
+
+  CorePtr core;
+  bool force;
+  bool unlinked = false;    ///< the first pass is over
+  cache::ChunkId next = 0;  ///< of the pass
+  cache::ChunkId end = 0;
+};
+
 /// Pins on every resident chunk of the store's chain and memory for the missing objects, from
 /// reserve() to its end.
 struct StoreState {

@@ -110,6 +110,43 @@ TEST_F(ClearTest, ATicketWhoseChunksWereClearedByForceStoresItsOwnPart) {
   expect_empty(cache_);
 }
 
+TEST(ClearInSteps, OthersStoreAndLookUpBetweenThem) {
+  const Pool pool(8000);
+  Cache cache(pool.memory(), {});
+  for (std::uint64_t n = 0; n < 50; ++n) ASSERT_TRUE(store(cache, {}, chain_of(n, 100)));
+  const Lease lease = lookup(cache, {}, chain_of(7, 100));
+  Clearing clearing = cache.begin_clear(false);
+  std::uint64_t steps = 1;
+  std::uint64_t stored = 0;
+  for (; !clearing.step(); ++steps) {
+    const auto chain = chain_of(1000 + steps, 10);
+    ASSERT_TRUE(store(cache, {}, chain));
+    stored += hit(cache, {}, chain);
+    EXPECT_EQ(hit(cache, {}, chain_of(7, 100)), 100u);
+  }
+  EXPECT_GT(steps, 5u);
+  EXPECT_EQ(stored, (steps - 1) * 10);
+  EXPECT_EQ(hit(cache, {}, chain_of(8, 100)), 0u);
+  EXPECT_LE(cache.stats().chunks, 100 + stored);
+  EXPECT_TRUE(clearing.step()) << "done is done";
+}
+
+TEST(ClearInSteps, OneThatIsGivenUpLeavesACacheThatWorks) {
+  const Pool pool(8000);
+  Cache cache(pool.memory(), {});
+  for (std::uint64_t n = 0; n < 50; ++n) ASSERT_TRUE(store(cache, {}, chain_of(n, 100)));
+  for (const std::size_t steps : {0u, 1u, 7u}) {
+    Clearing clearing = cache.begin_clear(steps == 7);
+    for (std::size_t i = 0; i < steps; ++i) static_cast<void>(clearing.step());
+  }
+  for (std::uint64_t n = 0; n < 120; ++n) {
+    ASSERT_TRUE(store(cache, {}, chain_of(n, 100)));
+    ASSERT_EQ(hit(cache, {}, chain_of(n, 100)), 100u);
+  }
+  cache.clear(false);
+  expect_empty(cache);
+}
+
 /// A chunk that was to go next, was cleared and whose id now serves another tenant's chunk, itself
 /// the next to go there.
 TEST(ClearOfTenants, LeavesNobodyAsTheNextToGoForAnother) {

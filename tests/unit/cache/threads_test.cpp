@@ -39,12 +39,14 @@ void work(Cache& cache, unsigned seed) {
 
 TEST(Threads, ShareOneCache) {
   const Pool pool(40);
-  Cache cache(pool.memory(), {});
+  Cache cache(pool.memory(), {.trigger_watermark = 0.8});
   std::vector<std::thread> threads;
   for (unsigned seed = 1; seed <= 4; ++seed) threads.emplace_back(work, std::ref(cache), seed);
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(cache.stats().pinned_chunks, 0u);
   EXPECT_EQ(cache.stats().reserved_bytes, 0u);
+  EXPECT_GT(cache.stats().evicted_bytes_for[static_cast<std::size_t>(EvictionReason::kWatermark)],
+            0u);
   cache.clear(false);
   expect_empty(cache);
 }

@@ -1,6 +1,6 @@
 // Which windowed objects go when memory is short, seen through lookups of every length. An object
 // of the full group is one unit, of a windowed one four: as in a real model the windows are most of
-// it.
+// it. Under the policy that is the default and under LRU.
 #include <gmock/gmock.h>
 
 #include "cache/thinner.hpp"
@@ -20,9 +20,10 @@ LayoutPtr windowed(std::int32_t window, std::uint8_t id = 1) {
 
 /// Lengths up to the whole at which a hit can end. Asks the whole first, so as not to make an end
 /// of every length that is tried before.
-std::vector<std::uint32_t> ends(const Pool& pool, std::uint64_t units, std::int32_t window,
+std::vector<std::uint32_t> ends(const char* policy, std::uint64_t units, std::int32_t window,
                                 std::size_t chunks) {
-  Cache cache(pool.memory().first(units * kUnit), {});
+  const Pool pool(units);
+  Cache cache(pool.memory(), {.policy = policy});
   const Side side = with_layout(windowed(window));
   const auto chain = chain_of(1, chunks);
   EXPECT_TRUE(store(cache, side, chain));
@@ -46,25 +47,7 @@ TEST(ThinnerLevel, KeepsTheChunksOfACheckpointTogether) {
   EXPECT_EQ(Thinner::level(9, 3), 2);
 }
 
-TEST(Thinning, WhileThereIsRoomEveryChunkKeepsItsWindowedObjects) {
-  const Pool pool(40);
-  EXPECT_THAT(ends(pool, 40, 1, 8), ElementsAre(1, 2, 3, 4, 5, 6, 7, 8));
-}
-
-TEST(Thinning, AStoreLargerThanThePoolTakesEverySecondThenEveryFourthAlong) {
-  const Pool pool(40);
-  EXPECT_THAT(ends(pool, 24, 1, 8), ElementsAre(2, 4, 6, 8));
-  EXPECT_THAT(ends(pool, 16, 1, 8), ElementsAre(4, 8));
-  EXPECT_THAT(ends(pool, 12, 1, 8), ElementsAre(8));
-}
-
-TEST(Thinning, WindowsOfSeveralChunksKeepWholeCheckpoints) {
-  const Pool pool(80);
-  // 16 full units; 7, 8, 15 and 16 make the checkpoints of every eighth.
-  EXPECT_THAT(ends(pool, 16 + 4 * 4, 2, 16), ElementsAre(8, 16));
-}
-
-class ThinningTest : public testing::Test {
+class ThinningTest : public testing::TestWithParam<const char*> {
  protected:
   bool grow_to(std::size_t chunks) { return store(cache_, side_, std::span(chain_).first(chunks)); }
   std::uint32_t hit_of(std::size_t chunks) {
@@ -76,13 +59,28 @@ class ThinningTest : public testing::Test {
   }
 
   Pool pool_{40};
-  Cache cache_{pool_.memory(), {}};
+  Cache cache_{pool_.memory(), {.policy = GetParam()}};
   Side side_ = with_layout(windowed(1));
   Side plain_ = with_layout(layout_of(2, {-1}));
   std::vector<ChunkHash> chain_ = chain_of(1, 32);
 };
 
-TEST_F(ThinningTest, WindowsGoBeforeAnyPrefixAndTheirEvictionIsCounted) {
+TEST_P(ThinningTest, WhileThereIsRoomEveryChunkKeepsItsWindowedObjects) {
+  EXPECT_THAT(ends(GetParam(), 40, 1, 8), ElementsAre(1, 2, 3, 4, 5, 6, 7, 8));
+}
+
+TEST_P(ThinningTest, AStoreLargerThanThePoolTakesEverySecondThenEveryFourthAlong) {
+  EXPECT_THAT(ends(GetParam(), 24, 1, 8), ElementsAre(2, 4, 6, 8));
+  EXPECT_THAT(ends(GetParam(), 16, 1, 8), ElementsAre(4, 8));
+  EXPECT_THAT(ends(GetParam(), 12, 1, 8), ElementsAre(8));
+}
+
+TEST_P(ThinningTest, WindowsOfSeveralChunksKeepWholeCheckpoints) {
+  // 16 full units; 7, 8, 15 and 16 make the checkpoints of every eighth.
+  EXPECT_THAT(ends(GetParam(), 16 + 4 * 4, 2, 16), ElementsAre(8, 16));
+}
+
+TEST_P(ThinningTest, WindowsGoBeforeAnyPrefixAndTheirEvictionIsCounted) {
   ASSERT_TRUE(grow_to(8));
   ASSERT_TRUE(store(cache_, plain_, chain_of(2, 20)));
   EXPECT_EQ(hit_of(8), 8u);
@@ -98,14 +96,14 @@ TEST_F(ThinningTest, WindowsGoBeforeAnyPrefixAndTheirEvictionIsCounted) {
   EXPECT_EQ(stats.objects, 8u + 3 + 20);
 }
 
-TEST_F(ThinningTest, ASequenceThatGrowsChunkByChunkKeepsItsEndAndThinsTheRest) {
+TEST_P(ThinningTest, ASequenceThatGrowsChunkByChunkKeepsItsEndAndThinsTheRest) {
   for (std::size_t n = 1; n <= 28; ++n) ASSERT_TRUE(grow_to(n)) << n;
   EXPECT_EQ(hit_of(28), 28u);
   EXPECT_EQ(windowed_objects(), 3u);  // 40 units: 28 and three of four
   EXPECT_EQ(hit_of(26), 16u);
 }
 
-TEST_F(ThinningTest, ALookupThatEndsBesideACheckpointCountsWhatItLost) {
+TEST_P(ThinningTest, ALookupThatEndsBesideACheckpointCountsWhatItLost) {
   for (std::size_t n = 1; n <= 28; ++n) ASSERT_TRUE(grow_to(n));
   ASSERT_EQ(cache_.stats().window_lost_chunks, 0u);
   EXPECT_EQ(hit_of(20), 16u);
@@ -116,7 +114,7 @@ TEST_F(ThinningTest, ALookupThatEndsBesideACheckpointCountsWhatItLost) {
   EXPECT_EQ(cache_.stats().window_lost_chunks, 14u);
 }
 
-TEST_F(ThinningTest, WhereALookupEndedGoesAfterAllInterior) {
+TEST_P(ThinningTest, WhereALookupEndedGoesAfterAllInterior) {
   ASSERT_TRUE(grow_to(8));
   EXPECT_EQ(hit_of(3), 3u);
   ASSERT_TRUE(store(cache_, plain_, chain_of(2, 24)));  // room for 2 windowed objects
@@ -125,7 +123,7 @@ TEST_F(ThinningTest, WhereALookupEndedGoesAfterAllInterior) {
   EXPECT_EQ(hit_of(4), 3u);
 }
 
-TEST_F(ThinningTest, WhereLookupsEndTwiceItStaysWithItsChunk) {
+TEST_P(ThinningTest, WhereLookupsEndTwiceItStaysWithItsChunk) {
   ASSERT_TRUE(grow_to(8));
   for (int i = 0; i < 2; ++i) EXPECT_EQ(hit_of(3), 3u);
   EXPECT_EQ(hit_of(5), 5u);
@@ -134,7 +132,7 @@ TEST_F(ThinningTest, WhereLookupsEndTwiceItStaysWithItsChunk) {
   EXPECT_EQ(hit_of(8), 8u);
 }
 
-TEST_F(ThinningTest, WhatALookupMissedIsStoredAgainAndKept) {
+TEST_P(ThinningTest, WhatALookupMissedIsStoredAgainAndKept) {
   for (std::size_t n = 1; n <= 28; ++n) ASSERT_TRUE(grow_to(n));
   ASSERT_EQ(hit_of(20), 16u);
   // Its engine computes what is missing and goes on elsewhere from chunk 20; the pool is full.
@@ -144,7 +142,7 @@ TEST_F(ThinningTest, WhatALookupMissedIsStoredAgainAndKept) {
   EXPECT_EQ(hit_of(20), 20u);
 }
 
-TEST_F(ThinningTest, AFormerEndIsInteriorOnceTheSequenceGrew) {
+TEST_P(ThinningTest, AFormerEndIsInteriorOnceTheSequenceGrew) {
   ASSERT_TRUE(grow_to(3));
   ASSERT_TRUE(grow_to(8));
   ASSERT_TRUE(store(cache_, plain_, chain_of(2, 28)));
@@ -152,7 +150,7 @@ TEST_F(ThinningTest, AFormerEndIsInteriorOnceTheSequenceGrew) {
   EXPECT_EQ(hit_of(3), 0u);
 }
 
-TEST_F(ThinningTest, ALeaseKeepsTheWindowsOfItsEnd) {
+TEST_P(ThinningTest, ALeaseKeepsTheWindowsOfItsEnd) {
   ASSERT_TRUE(grow_to(8));
   {
     const Lease lease = lookup(cache_, side_, std::span(chain_).first(5));
@@ -165,14 +163,14 @@ TEST_F(ThinningTest, ALeaseKeepsTheWindowsOfItsEnd) {
   EXPECT_TRUE(store(cache_, plain_, chain_of(3, 40)));
 }
 
-TEST_F(ThinningTest, AStoreInterruptedLeavesTheFormerEndWhatItWas) {
+TEST_P(ThinningTest, AStoreInterruptedLeavesTheFormerEndWhatItWas) {
   ASSERT_TRUE(grow_to(4));
   { const auto ticket = reserve(cache_, side_, std::span(chain_).first(6)); }
   ASSERT_TRUE(store(cache_, plain_, chain_of(2, 32)));
   EXPECT_EQ(hit_of(4), 4u);
 }
 
-TEST_F(ThinningTest, ATailThatNoHitCanReachGoesBeforeAnythingElse) {
+TEST_P(ThinningTest, ATailThatNoHitCanReachGoesBeforeAnythingElse) {
   ASSERT_TRUE(grow_to(8));
   ASSERT_TRUE(store(cache_, plain_, chain_of(2, 28)));  // 8 + 4 + 28: only the end is left
   // The end is the oldest that may go; with it the other seven chunks are of no use.
@@ -183,12 +181,14 @@ TEST_F(ThinningTest, ATailThatNoHitCanReachGoesBeforeAnythingElse) {
   EXPECT_EQ(cache_.stats().chunks, 40u);
 }
 
-TEST_F(ThinningTest, AStoreTakesNoPrefixesRoomForInteriorWindows) {
+TEST_P(ThinningTest, AStoreTakesNoPrefixesRoomForInteriorWindows) {
   ASSERT_TRUE(store(cache_, plain_, chain_of(2, 36)));
   const auto ticket = reserve(cache_, side_, std::span(chain_).first(8)).value();
   EXPECT_EQ(ticket.objects().size(), 9u);
   EXPECT_EQ(cache_.stats().evicted_objects, 8u);
 }
+
+INSTANTIATE_TEST_SUITE_P(Policies, ThinningTest, testing::Values("LRU", "LFU"));
 
 TEST(CheckpointChunks, InteriorWindowsAreStoredForEveryNthOnly) {
   const Pool pool(100);

@@ -1,5 +1,5 @@
 // The promise for models whose state is mostly windowed: a prompt of 1,048,576 tokens of
-// DeepSeek-V4-Flash in a pool of 8 GB.
+// DeepSeek-V4-Flash in a pool of 8 GB, under the policy that is the default and under LRU.
 #include <gtest/gtest.h>
 #include <lmcache/cache.hpp>
 
@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::size_t kChunks = 1'048'576 / kModelChunkTokens;
 
-class LongPrompt : public testing::Test {
+class LongPrompt : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
     for (std::size_t i = 0; i < kChunks; ++i) std::memcpy(chain_[i].bytes.data(), &i, sizeof i);
@@ -41,26 +41,28 @@ class LongPrompt : public testing::Test {
   }
 
   AddressRange range_{8'000'000'000};
-  Cache cache_{range_.memory(), {}};
+  Cache cache_{range_.memory(), {.policy = GetParam()}};
   Keyspace keyspace_{"model", "", 1};
   LayoutPtr layout_ = model_layout("deepseek-v4-flash").value();
   std::vector<ChunkHash> chain_ = std::vector<ChunkHash>(kChunks);
 };
 
-TEST_F(LongPrompt, StoredInStepsIsServableEverywhereUpTo32Chunks) {
+TEST_P(LongPrompt, StoredInStepsIsServableEverywhereUpTo32Chunks) {
   for (std::size_t i = 0; i < kChunks; i += 32) ASSERT_TRUE(store(i, i + 32)) << i;
   expect_servable();
 }
 
-TEST_F(LongPrompt, StoredAtOnceIsServableEverywhereUpTo32Chunks) {
+TEST_P(LongPrompt, StoredAtOnceIsServableEverywhereUpTo32Chunks) {
   ASSERT_TRUE(store(0, kChunks));
   expect_servable();
 }
 
-TEST_F(LongPrompt, StoredChunkByChunkIsServableEverywhereUpTo32Chunks) {
+TEST_P(LongPrompt, StoredChunkByChunkIsServableEverywhereUpTo32Chunks) {
   for (std::size_t i = 0; i < kChunks; ++i) ASSERT_TRUE(store(i, i + 1)) << i;
   expect_servable();
 }
+
+INSTANTIATE_TEST_SUITE_P(Policies, LongPrompt, testing::Values("LRU", "LFU"));
 
 }  // namespace
 }  // namespace lmcache::sim

@@ -47,15 +47,15 @@ std::vector<cache::HitLayout> hit_layouts(const cache::Layouts& known,
     if (id != kNoId) ids.push_back(id);
   }
   std::ranges::sort(ids);
-  ids.erase(std::ranges::unique(ids).begin(), ids.end());
-  const auto others = std::ranges::stable_partition(ids, [&](cache::LayoutId id) {
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  const auto others = std::stable_partition(ids.begin(), ids.end(), [&](cache::LayoutId id) {
     const auto shard = std::ranges::lower_bound(first_chunk, id, {}, &cache::Shard::layout);
     return shard != first_chunk.end() && shard->layout == id;
   });
   std::vector<cache::HitLayout> rows;
   for (auto id = ids.begin(); id != ids.end() && rows.size() < kLayoutsPerLookup; ++id) {
     const ObjectLayout& layout = *known[*id].layout;
-    if (id >= others.begin() && has_full_groups(layout)) continue;
+    if (id >= others && has_full_groups(layout)) continue;
     cache::HitLayout row(*id, layout);
     if (row.servable()) rows.push_back(std::move(row));
   }

@@ -14,9 +14,10 @@
 // the sequence is known of its next turn, and a sequence ages as one. Where sequences part each
 // branch starts anew.
 //
-// Age is the priority of the last whose turn it was, so whoever is not used again is overtaken by newcomers
-// after at most 255 steps of it: yesterday's favourites leave. Priorities of what is in order lie
-// within a window of 256, a list for each on a ring, a bitmap to find the first that is not empty.
+// Age is the priority of the last whose turn it was, so whoever is not used again is overtaken by
+// newcomers after at most 255 steps of it: yesterday's favourites leave. Priorities of what is in
+// order lie within a window of 256, a list for each on a ring, a bitmap to find the first that is
+// not empty.
 #pragma once
 
 #include <array>

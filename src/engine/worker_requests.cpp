@@ -6,6 +6,9 @@
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
+#include <optional>
+#include <thread>
+#include <utility>
 
 namespace lmcache::engine {
 namespace {
@@ -199,7 +202,8 @@ class Unregister final : public AnsweredRequest {
   wire::InstanceId instance_;
 };
 
-class Clear final : public AnsweredRequest {
+/// Millions of chunks take seconds, in which the thread also serves others.
+class Clear final : public AnsweredRequest, public std::enable_shared_from_this<Clear> {
  public:
   Clear(Engine& engine, Arrival arrival, bool force)
       : AnsweredRequest(engine, arrival), force_(force) {}
@@ -207,14 +211,28 @@ class Clear final : public AnsweredRequest {
   std::vector<OrderKey> keys() const override { return {}; }
 
   void run(std::function<void()> finished) override {
-    engine_.cache().clear(force_);
-    obs::log_event(obs::Level::kInfo, "cache cleared", {{"force", force_}});
-    responder_.none();
-    finished();
+    finished_ = std::move(finished);
+    clearing_.emplace(engine_.cache().begin_clear(force_));
+    step();
   }
 
  private:
+  void step() {
+    if (!clearing_->step()) {
+      boost::asio::post(engine_.threads(), [self = shared_from_this()] {
+        std::this_thread::sleep_for(Clearing::kPause);
+        self->step();
+      });
+      return;
+    }
+    obs::log_event(obs::Level::kInfo, "cache cleared", {{"force", force_}});
+    responder_.none();
+    std::exchange(finished_, nullptr)();
+  }
+
   bool force_;
+  std::optional<Clearing> clearing_;
+  std::function<void()> finished_;
 };
 
 }  // namespace

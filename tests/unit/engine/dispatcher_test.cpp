@@ -3,6 +3,7 @@
 
 #include "obs/counters.hpp"
 #include "support/harness.hpp"
+#include "unit/cache/cache_fixture.hpp"
 
 #include <random>
 
@@ -154,6 +155,19 @@ TEST_F(DispatcherTest, RandomAndMutatedMessagesAllGetOneReply) {
     pending.push_back(harness.send(peer, frames));
   }
   for (const auto& one : pending) EXPECT_EQ(one.get().size() >= 2, true);
+}
+
+TEST(ClearTest, OthersAreServedMeanwhile) {
+  Harness harness(Harness::small_config(), 128u << 20);
+  ASSERT_TRUE(store(harness.engine().cache(), with_layout(layout_of(1, {-1}, 4096)),
+                    chain_of(1, 32'000)));
+  std::vector<Pending> clears;
+  for (int i = 0; i < 4; ++i)  // more than there are request threads
+    clears.push_back(harness.send(harness.connect(), Op::kClear, {Pack().boolean(false)}));
+  harness.call(harness.connect(), Op::kEndSession, {Pack().string("r")});
+  EXPECT_TRUE(std::ranges::none_of(clears, &Pending::arrived));
+  for (const Pending& clear : clears) static_cast<void>(clear.get());
+  EXPECT_EQ(harness.engine().cache().stats().chunks, 0u);
 }
 
 TEST_F(DispatcherTest, RequestsOfAConnectionThatHasGoneAreDropped) {

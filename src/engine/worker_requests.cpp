@@ -4,10 +4,10 @@
 #include "obs/log.hpp"
 
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include <algorithm>
 #include <optional>
-#include <thread>
 #include <utility>
 
 namespace lmcache::engine {
@@ -206,7 +206,7 @@ class Unregister final : public AnsweredRequest {
 class Clear final : public AnsweredRequest, public std::enable_shared_from_this<Clear> {
  public:
   Clear(Engine& engine, Arrival arrival, bool force)
-      : AnsweredRequest(engine, arrival), force_(force) {}
+      : AnsweredRequest(engine, arrival), force_(force), pause_(engine.threads()) {}
 
   std::vector<OrderKey> keys() const override { return {}; }
 
@@ -219,9 +219,9 @@ class Clear final : public AnsweredRequest, public std::enable_shared_from_this<
  private:
   void step() {
     if (!clearing_->step()) {
-      boost::asio::post(engine_.threads(), [self = shared_from_this()] {
-        std::this_thread::sleep_for(Clearing::kPause);
-        self->step();
+      pause_.expires_after(Clearing::kPause);
+      pause_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
+        if (!error) self->step();
       });
       return;
     }
@@ -231,6 +231,7 @@ class Clear final : public AnsweredRequest, public std::enable_shared_from_this<
   }
 
   bool force_;
+  boost::asio::steady_timer pause_;
   std::optional<Clearing> clearing_;
   std::function<void()> finished_;
 };

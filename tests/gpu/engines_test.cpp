@@ -291,14 +291,15 @@ TEST_F(GpuDevice, TheFirstUseOfATensorIsWaitedForButNotByOthers) {
   Outcome late, never;
   {
     EngineProcess engine;
-    first_use_ = engine.event(400ms);
-    const Worker a = register_world(engine, world);
+    const auto first = put_into(engine, world), second = put_into(engine, world);
+    first_use_ = engine.event(2s);  // what the engine does from here on comes after that
+    const Worker a = register_memories(engine, world, first);
     late = submit(a, world, Direction::kStore, world.objects(base_, kAlign), {});
     EXPECT_EQ(late.done.wait_for(50ms), std::future_status::timeout);
     expect_ok(late);
     expect_objects(world, world);
     first_use_ = engine.event(60s);
-    const Worker dead = register_world(engine, world);
+    const Worker dead = register_memories(engine, world, second);
     never = submit(dead, world, Direction::kStore, world.objects(base_, kAlign), {});
     first_use_.reset();
     const Worker b = register_world(other, theirs);

@@ -69,12 +69,17 @@ class GpuDevice : public testing::Test {
 
   /// Device memory with the world's bytes behind every segment.
   Worker register_world(EngineProcess& engine, const World& world) {
+    return register_memories(engine, world, put_into(engine, world));
+  }
+
+  /// The world's segments in memory of the engine's.
+  static std::vector<std::uint32_t> put_into(EngineProcess& engine, const World& world) {
     std::vector<std::uint32_t> memories;
     for (const Bytes& segment : world.segments) {
       memories.push_back(engine.allocate(segment.size()));
       engine.write(memories.back(), segment);
     }
-    return register_memories(engine, world, memories);
+    return memories;
   }
 
   Worker register_memories(const EngineProcess& engine, const World& world,

@@ -159,8 +159,8 @@ TEST_F(DispatcherTest, RandomAndMutatedMessagesAllGetOneReply) {
 
 TEST(ClearTest, OthersAreServedMeanwhile) {
   Harness harness(Harness::small_config(), 128u << 20);
-  ASSERT_TRUE(store(harness.engine().cache(), with_layout(layout_of(1, {-1}, 4096)),
-                    chain_of(1, 32'000)));
+  ASSERT_TRUE(
+      store(harness.engine().cache(), with_layout(layout_of(1, {-1}, 4096)), chain_of(1, 32'000)));
   std::vector<Pending> clears;
   for (int i = 0; i < 4; ++i)  // more than there are request threads
     clears.push_back(harness.send(harness.connect(), Op::kClear, {Pack().boolean(false)}));

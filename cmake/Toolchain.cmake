@@ -25,6 +25,11 @@ set(LMCACHE_PCH_HEADERS <algorithm> <array> <atomic> <chrono> <functional> <map>
 # What no request of an engine passes through, or runs for milliseconds as a test, is compiled for longer than it runs.
 set(LMCACHE_COLD_OPTIONS $<$<CONFIG:Release>:-O1>)
 
+# Files of a folder that are compiled together, where it makes no difference to what the server does: tests, COLD modules. The
+# presets with sanitizers do so with all.
+option(LMCACHE_UNITS "Compile tests and COLD modules several files at a time" ON)
+set(CMAKE_UNITY_BUILD_BATCH_SIZE 8)
+
 # lmcache_precompiled(OWNER HEADERS...): what targets share that call lmcache_precompile(TARGET OWNER). The owner is of their
 # type, because libraries and programs are compiled differently, and has no definitions of its own.
 function(lmcache_precompiled owner)
@@ -51,6 +56,7 @@ function(lmcache_module name)
   if(ARG_COLD)
     target_compile_options(lmcache_${name} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:${LMCACHE_COLD_OPTIONS}>)
     lmcache_precompile(lmcache_${name} lmcache_cold_pch)
+    set_target_properties(lmcache_${name} PROPERTIES UNITY_BUILD ${LMCACHE_UNITS})
   else()
     lmcache_precompile(lmcache_${name} lmcache_pch)
   endif()
@@ -65,7 +71,7 @@ target_compile_options(lmcache_options INTERFACE
 target_compile_options(lmcache_options INTERFACE
   $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-array-bounds -Wno-stringop-overflow -Wno-stringop-overread>)
 # Files that are compiled together are included by one more, and g++ takes them for headers, which no type of theirs may leave.
-if(CMAKE_UNITY_BUILD)
+if(CMAKE_UNITY_BUILD OR LMCACHE_UNITS)
   target_compile_options(lmcache_options INTERFACE $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-subobject-linkage>)
 endif()
 if(LMCACHE_WERROR)

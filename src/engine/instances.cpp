@@ -28,7 +28,23 @@ InstancePtr Instances::erase(std::unordered_map<wire::InstanceId, Entry>::iterat
   }
   InstancePtr gone = std::move(entry->second.instance);
   entries_.erase(entry);
+  discount(*gone);
   return gone;
+}
+
+void Instances::count(const Instance& instance) {
+  Shared& shared = layouts_[instance.model][instance.world_size][instance.layout->fingerprint];
+  if (shared.workers++ == 0) shared.layout = instance.layout;
+}
+
+void Instances::discount(const Instance& instance) {
+  const auto model = layouts_.find(instance.model);
+  const auto world = model->second.find(instance.world_size);
+  const auto shared = world->second.find(instance.layout->fingerprint);
+  if (--shared->second.workers > 0) return;
+  world->second.erase(shared);
+  if (world->second.empty()) model->second.erase(world);
+  if (model->second.empty()) layouts_.erase(model);
 }
 
 std::vector<InstancePtr> Instances::close(net::PeerId peer) {
@@ -74,8 +90,10 @@ InstancePtr Instances::put(net::PeerId peer, InstancePtr instance, Clock::time_p
   const auto found = peers_.find(peer);
   if (found == peers_.end()) return instance;
   const wire::InstanceId id = instance->id;
+  count(*instance);
   Entry& entry = entries_[id];
   std::swap(entry.instance, instance);
+  if (instance) discount(*instance);
   entry.peers.insert(peer);
   entry.last_seen = now;
   found->second.used.insert(id);
@@ -126,13 +144,17 @@ std::vector<LayoutPtr> Instances::layouts(const std::string& model, std::uint32_
                                           std::optional<wire::InstanceId> except) const {
   std::vector<LayoutPtr> out;
   const std::lock_guard lock(mutex_);
-  for (const auto& [id, entry] : entries_) {
-    const Instance& instance = *entry.instance;
-    if (instance.world_size != world_size || instance.model != model || id == except) continue;
-    const bool known = std::any_of(out.begin(), out.end(), [&](const LayoutPtr& layout) {
-      return layout->fingerprint == instance.layout->fingerprint;
-    });
-    if (!known) out.push_back(instance.layout);
+  const auto of_model = layouts_.find(model);
+  if (of_model == layouts_.end()) return out;
+  const auto found = of_model->second.find(world_size);
+  if (found == of_model->second.end()) return out;
+  const auto left_out = except ? entries_.find(*except) : entries_.end();
+  for (const auto& [fingerprint, shared] : found->second) {
+    const bool others = left_out == entries_.end() || shared.workers > 1 ||
+                        left_out->second.instance->layout->fingerprint != fingerprint ||
+                        left_out->second.instance->model != model ||
+                        left_out->second.instance->world_size != world_size;
+    if (others) out.push_back(shared.layout);
   }
   return out;
 }

@@ -20,6 +20,8 @@
 #include <lmcache/cache.hpp>
 #include <lmcache/geometry.hpp>
 
+#include <array>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -109,12 +111,22 @@ class Instances {
     bool proven = false;                                  // silence would have ended it
   };
 
+  /// Layouts of workers under one model and world size, by fingerprint.
+  struct Shared {
+    LayoutPtr layout;
+    std::size_t workers = 0;
+  };
+  using Layouts = std::map<std::array<std::byte, 32>, Shared>;
+
   [[nodiscard]] bool proven(const Entry& entry) const;
+  void count(const Instance& instance);
+  void discount(const Instance& instance);
   InstancePtr erase(std::unordered_map<wire::InstanceId, Entry>::iterator entry);
 
   mutable std::mutex mutex_;  // guards everything below
   std::unordered_map<net::PeerId, Peer> peers_;
   std::unordered_map<wire::InstanceId, Entry> entries_;
+  std::unordered_map<std::string, std::map<std::uint32_t, Layouts>> layouts_;
 };
 
 }  // namespace lmcache::engine

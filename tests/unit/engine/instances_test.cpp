@@ -96,8 +96,16 @@ TEST_F(InstancesTest, LayoutsAreThoseOfLiveWorkersEachOnce) {
   EXPECT_EQ(instances.layouts("m", 1).size(), 2u);
   EXPECT_EQ(instances.layouts("m", 1, 3).size(), 1u);
   EXPECT_EQ(instances.layouts("m", 2).size(), 0u);
+  EXPECT_EQ(instances.layouts("m", 1, 1).size(), 2u) << "2 has the same";
+  EXPECT_EQ(instances.layouts("m", 1, 4).size(), 2u) << "of another model";
+  instances.put(1, worker(2, std::byte{9}), now);
+  EXPECT_EQ(instances.layouts("m", 1).size(), 2u);
   instances.remove(3);
+  EXPECT_EQ(instances.layouts("m", 1).size(), 2u) << "2 has it now";
+  instances.remove(1);
   EXPECT_EQ(instances.layouts("m", 1).size(), 1u);
+  EXPECT_EQ(instances.close(1).size(), 2u);
+  EXPECT_TRUE(instances.layouts("m", 1).empty());
 }
 
 TEST_F(InstancesTest, ReapingGoesByLastSignOfLife) {

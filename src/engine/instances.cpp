@@ -148,13 +148,16 @@ std::vector<LayoutPtr> Instances::layouts(const std::string& model, std::uint32_
   if (of_model == layouts_.end()) return out;
   const auto found = of_model->second.find(world_size);
   if (found == of_model->second.end()) return out;
-  const auto left_out = except ? entries_.find(*except) : entries_.end();
+  const Instance* left_out = nullptr;
+  if (const auto entry = except ? entries_.find(*except) : entries_.end();
+      entry != entries_.end()) {
+    const Instance& instance = *entry->second.instance;
+    if (instance.model == model && instance.world_size == world_size) left_out = &instance;
+  }
   for (const auto& [fingerprint, shared] : found->second) {
-    const bool others = left_out == entries_.end() || shared.workers > 1 ||
-                        left_out->second.instance->layout->fingerprint != fingerprint ||
-                        left_out->second.instance->model != model ||
-                        left_out->second.instance->world_size != world_size;
-    if (others) out.push_back(shared.layout);
+    const bool its_alone =
+        left_out && shared.workers == 1 && left_out->layout->fingerprint == fingerprint;
+    if (!its_alone) out.push_back(shared.layout);
   }
   return out;
 }

@@ -102,6 +102,7 @@ TEST_F(InstancesTest, LayoutsAreThoseOfLiveWorkersEachOnce) {
   EXPECT_EQ(instances.layouts("m", 1).size(), 2u);
   instances.remove(3);
   EXPECT_EQ(instances.layouts("m", 1).size(), 2u) << "2 has it now";
+  EXPECT_EQ(instances.layouts("m", 1, 2).size(), 1u) << "and nobody else, though 3 had it first";
   instances.remove(1);
   EXPECT_EQ(instances.layouts("m", 1).size(), 1u);
   EXPECT_EQ(instances.close(1).size(), 2u);

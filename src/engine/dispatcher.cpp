@@ -25,10 +25,7 @@ bool is_stream_control(const wire::Message& message) {
 class Peer final : public net::Connection {
  public:
   Peer(Engine& engine, net::PeerId id, const std::string& name)
-      : engine_(engine),
-        id_(id),
-        name_(std::make_shared<const std::string>(name)),
-        channel_(std::make_shared<Channel>(engine)) {
+      : engine_(engine), id_(id), name_(name), channel_(std::make_shared<Channel>(engine)) {
     engine_.lookups().open(id_);
     engine_.instances().open(id_);
   }
@@ -36,7 +33,7 @@ class Peer final : public net::Connection {
   Peer& operator=(const Peer&) = delete;
   ~Peer() override;
 
-  void message(wire::Message message, net::ReplySlot slot) override;
+  void message(wire::Message& message, net::ReplySlot slot) override;
   void proven_by_heartbeats() override { engine_.instances().prove(id_); }
 
  private:
@@ -47,7 +44,7 @@ class Peer final : public net::Connection {
 
   Engine& engine_;
   const net::PeerId id_;
-  const std::shared_ptr<const std::string> name_;
+  const std::string name_;
   const std::shared_ptr<Channel> channel_;
 };
 
@@ -59,18 +56,17 @@ Peer::~Peer() {
     for (const InstancePtr& worker : engine.instances().close(peer)) {
       if (worker->memory) engine.devices().abandon(worker->memory);
       obs::log_event(obs::Level::kInfo, "worker gone with its connection",
-                     {{"instance", worker->id}, {"peer", *name}});
+                     {{"instance", worker->id}, {"peer", name}});
     }
   });
 }
 
-void Peer::message(wire::Message message, net::ReplySlot slot) {
+void Peer::message(wire::Message& message, net::ReplySlot slot) {
   const std::size_t frames = message.frame_count();
   if (is_stream_control(message)) return;
 
   const wire::Operation* operation = frames >= 2 ? wire::find_operation(message.frame(1)) : nullptr;
-  Responder responder(std::move(slot), message.frame(0),
-                      frames >= 2 ? message.frame(1) : wire::ByteView{}, operation, name_);
+  Responder responder(std::move(slot), message, operation);
   if (frames < 2)
     return responder.fail({Cause::kMalformed, "a request needs a uid and an operation frame"});
   if (!operation) {

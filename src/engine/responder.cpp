@@ -5,6 +5,7 @@
 #include "obs/metrics.hpp"
 #include "wire/msgpack_writer.hpp"
 
+#include <algorithm>
 #include <array>
 
 namespace lmcache::engine {
@@ -12,13 +13,12 @@ namespace lmcache::engine {
 using wire::FailureReply;
 using wire::MsgpackWriter;
 
-Responder::Responder(net::ReplySlot slot, wire::ByteView uid, wire::ByteView operation_frame,
-                     const wire::Operation* operation, std::shared_ptr<const std::string> peer_name)
-    : slot_(std::move(slot)),
-      uid_(uid.begin(), uid.end()),
-      operation_frame_(operation_frame.begin(), operation_frame.end()),
-      operation_(operation),
-      peer_name_(std::move(peer_name)) {}
+Responder::Responder(net::ReplySlot slot, const wire::Message& request,
+                     const wire::Operation* operation)
+    : slot_(std::move(slot)), uid_bytes_(request.frame(0).size()), operation_(operation) {
+  const wire::ByteView head = request.head(std::min<std::size_t>(request.frame_count(), 2));
+  head_.assign(head.begin(), head.end());
+}
 
 Responder::~Responder() {
   if (!slot_) return;
@@ -58,12 +58,20 @@ void Responder::send(wire::FrameViews frames) {
   slot_.send(frames, took);
 }
 
+wire::ByteView Responder::uid() const noexcept {
+  return wire::ByteView{head_.data(), head_.size()}.first(uid_bytes_);
+}
+
+wire::ByteView Responder::operation_frame() const noexcept {
+  return wire::ByteView{head_.data(), head_.size()}.subspan(uid_bytes_);
+}
+
 void Responder::answer(const MsgpackWriter& payload) {
-  send(std::array{wire::ByteView{uid_}, wire::ByteView{operation_frame_}, payload.view()});
+  send(std::array{uid(), operation_frame(), payload.view()});
 }
 
 void Responder::none() {
-  send(std::array{wire::ByteView{uid_}, wire::ByteView{operation_frame_}});
+  send(std::array{uid(), operation_frame()});
 }
 
 void Responder::boolean(bool value) {
@@ -88,7 +96,7 @@ void Responder::transfer(wire::ByteView event, bool ok) {
 
 void Responder::fail(const Error& error, wire::ByteView event) {
   const wire::Operation* operation = operation_;
-  obs::request_failed(operation ? operation->name : "unknown", error, *peer_name_);
+  obs::request_failed(operation ? operation->name : "unknown", error, slot_.peer_name());
   switch (operation ? operation->failure : FailureReply::kErrorText) {
     case FailureReply::kNone:
       return none();
@@ -105,7 +113,7 @@ void Responder::fail(const Error& error, wire::ByteView event) {
       (operation ? std::string(operation->name) + ": " : std::string()) + error.text, kTextMax);
   MsgpackWriter refusal;
   refusal.string(text);
-  send(std::array{wire::ByteView{uid_}, refusal.view()});
+  send(std::array{uid(), refusal.view()});
 }
 
 }  // namespace lmcache::engine

@@ -11,8 +11,8 @@
 #include <boost/container/small_vector.hpp>
 
 #include <chrono>
-#include <memory>
-#include <string>
+#include <cstddef>
+#include <string_view>
 #include <utility>
 
 namespace lmcache::wire {
@@ -25,8 +25,7 @@ class Responder {
  public:
   /// `operation` is null when the frame named none we know. uid and operation frames are echoed as
   /// they came.
-  Responder(net::ReplySlot slot, wire::ByteView uid, wire::ByteView operation_frame,
-            const wire::Operation* operation, std::shared_ptr<const std::string> peer_name);
+  Responder(net::ReplySlot slot, const wire::Message& request, const wire::Operation* operation);
   Responder(Responder&&) noexcept = default;
   Responder& operator=(Responder&&) = delete;
   ~Responder();
@@ -55,13 +54,15 @@ class Responder {
   [[nodiscard]] obs::SecondsHistogram* count() const noexcept;
   /// uid, operation as it came, and a value.
   void answer(const wire::MsgpackWriter& value);
+  [[nodiscard]] wire::ByteView uid() const noexcept;
+  [[nodiscard]] wire::ByteView operation_frame() const noexcept;
   void send(wire::FrameViews frames);
 
   using Time = std::chrono::steady_clock::time_point;
-  net::ReplySlot slot_;  // empty once answered
-  boost::container::small_vector<std::byte, 16> uid_, operation_frame_;
+  net::ReplySlot slot_;                                 // empty once answered
+  boost::container::small_vector<std::byte, 32> head_;  ///< uid and operation frame
+  std::size_t uid_bytes_;
   const wire::Operation* operation_;
-  std::shared_ptr<const std::string> peer_name_;
   Time queued_at_{}, begun_at_{};  // zero: not yet, or answered on the spot
 };
 

@@ -199,7 +199,7 @@ wire::ZmtpEvent Client::next_event(Clock::time_point deadline) {
 wire::Message Client::next_message(Clock::time_point deadline) {
   while (next_event(deadline) != wire::ZmtpEvent::kMessage) {
   }
-  return decoder_.take_message();
+  return std::move(decoder_.message());
 }
 
 }  // namespace lmcache::load

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 namespace lmcache::net {
 
@@ -24,6 +25,8 @@ class ReplySlot {
     /// `took` is told how long it was until the kernel had them, where that is not at once; may be
     /// nullptr. Any thread. All or, if it throws, nothing.
     virtual void deliver(wire::FrameViews frames, obs::SecondsHistogram* took) = 0;
+    /// As in Handler::opened().
+    [[nodiscard]] virtual std::string_view peer_name() const noexcept = 0;
     /// The request is over without a reply (slot destroyed unsent). Any thread.
     virtual void abandon(std::size_t request_bytes) noexcept = 0;
     virtual void finished(std::size_t request_bytes) noexcept = 0;
@@ -38,6 +41,10 @@ class ReplySlot {
   }
   /// False when moved from or sent.
   [[nodiscard]] explicit operator bool() const noexcept { return target_ != nullptr; }
+  /// Who is to be answered; empty when there is nothing more to send. Valid until then.
+  [[nodiscard]] std::string_view peer_name() const noexcept {
+    return target_ ? target_->peer_name() : std::string_view{};
+  }
   /// If it throws (there is no memory for the reply) nothing was sent and another may be.
   void send(wire::FrameViews frames, obs::SecondsHistogram* took = nullptr) {
     if (!target_) return;
@@ -56,8 +63,8 @@ class ReplySlot {
 class Connection {
  public:
   virtual ~Connection() = default;
-  /// In order of arrival.
-  virtual void message(wire::Message message, ReplySlot slot) = 0;
+  /// In order of arrival. Whoever needs `message` longer than the call moves it away.
+  virtual void message(wire::Message& message, ReplySlot slot) = 0;
   /// The peer answers heartbeats: from now on its silence ends the connection. Once at most, and
   /// before or between messages.
   virtual void proven_by_heartbeats() {}

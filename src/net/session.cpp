@@ -140,11 +140,14 @@ void Session::pump() {
 
 void Session::process_input() {
   const PumpScope scope{this};
+  std::uint64_t messages = 0;
   while (reads_requests() && !reading_ && may_continue()) {
     const ZmtpEvent event = decoder_.next();
-    if (event == ZmtpEvent::kNeedMore) return;
+    if (event == ZmtpEvent::kNeedMore) break;
+    if (event == ZmtpEvent::kMessage) ++messages;
     handle(event);
   }
+  if (messages > 0) Counters::add(shared_->counters.messages_in, messages);
 }
 
 bool Session::may_continue() {
@@ -194,9 +197,9 @@ void Session::handle(ZmtpEvent event) {
       break;
     case ZmtpEvent::kMessage:
       if (identity_held_) {
-        dispatch(decoder_.take_message());
+        dispatch(decoder_.message());
       } else {
-        parked_ = decoder_.take_message();
+        parked_ = std::move(decoder_.message());
       }
       break;
     case ZmtpEvent::kPing:
@@ -242,18 +245,17 @@ void Session::identity_granted() {
     parked_.reset();
     if (state_ == State::kOpen) {
       const PumpScope scope{this};
-      dispatch(std::move(message));
+      dispatch(message);
     }
   }
   pump();
 }
 
-void Session::dispatch(wire::Message message) {
+void Session::dispatch(wire::Message& message) {
   const std::size_t bytes = message.byte_count();
   taken_ += 1;
   taken_bytes_ += bytes;
-  Counters::add(shared_->counters.messages_in);
-  above_->message(std::move(message), ReplySlot{shared_from_this(), bytes});
+  above_->message(message, ReplySlot{shared_from_this(), bytes});
 }
 
 void Session::protocol_error() {

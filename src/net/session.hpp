@@ -29,6 +29,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace lmcache::net {
@@ -49,6 +50,7 @@ class Session final : public ReplySlot::Target,
   void stop();
 
   void deliver(wire::FrameViews frames, obs::SecondsHistogram* took) override;
+  [[nodiscard]] std::string_view peer_name() const noexcept override { return name_; }
   void abandon(std::size_t request_bytes) noexcept override;
   void finished(std::size_t request_bytes) noexcept override;
 
@@ -81,7 +83,7 @@ class Session final : public ReplySlot::Target,
   void set_paused(bool paused);
   void handle(wire::ZmtpEvent event);
   void opened();
-  void dispatch(wire::Message message);
+  void dispatch(wire::Message& message);
   void protocol_error();
   void flush();
   void start_read();

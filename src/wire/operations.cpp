@@ -56,6 +56,16 @@ constexpr std::array kOperations = {
 
 constexpr std::int64_t kLastNumbered = 33;
 
+/// By the number on the wire; nullptr where there is none.
+constexpr auto kByNumber = [] {
+  std::array<const Operation*, kLastNumbered + 1> table{};
+  for (const Operation& operation : kOperations) {
+    const auto number = static_cast<std::size_t>(operation.op);
+    if (number < table.size()) table[number] = &operation;
+  }
+  return table;
+}();
+
 }  // namespace
 
 std::span<const Operation> all_operations() noexcept {
@@ -66,18 +76,15 @@ const Operation* find_operation(ByteView frame) noexcept {
   constexpr std::size_t kFrameBytesMax =
       64;  // longer than any name: not worth reading, it may be megabytes
   if (frame.size() > kFrameBytesMax) return nullptr;
-  const auto find = [](auto matches) -> const Operation* {
-    const auto* const found = std::find_if(kOperations.begin(), kOperations.end(), matches);
-    return found == kOperations.end() ? nullptr : found;
-  };
   MsgpackReader number(frame);
   if (std::int64_t id = 0; number.read_int(id)) {
-    if (!number.finished() || id < 1 || id > kLastNumbered) return nullptr;
-    return find([id](const Operation& o) { return static_cast<std::int64_t>(o.op) == id; });
+    if (!number.finished() || id < 0 || id > kLastNumbered) return nullptr;
+    return kByNumber[static_cast<std::size_t>(id)];
   }
   MsgpackReader text(frame);
   if (std::string_view name; text.read_string(name) && text.finished()) {
-    return find([name](const Operation& o) { return o.name == name; });
+    const auto* const found = std::ranges::find(kOperations, name, &Operation::name);
+    return found == kOperations.end() ? nullptr : found;
   }
   return nullptr;
 }

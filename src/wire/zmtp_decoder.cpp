@@ -34,13 +34,13 @@ bool ZmtpDecoder::direct() const noexcept {
 
 std::span<std::byte> ZmtpDecoder::prepare() {
   if (direct()) {
-    Bytes& body = message_.body();
+    Message::Body& body = message_.body();
     if (filled_ == body.size()) {
       const std::uint64_t grow =
           std::min<std::uint64_t>(frame_left_, std::max(filled_, kBufferBytes));
-      body.resize(filled_ + static_cast<std::size_t>(grow));
+      body.resize(filled_ + static_cast<std::size_t>(grow), boost::container::default_init);
     }
-    return std::span{body}.subspan(filled_);
+    return {body.data() + filled_, body.size() - filled_};
   }
   if (begin_ != 0) {  // what is left is a piece of a header or greeting: a few bytes
     std::memmove(buffer_.get(), buffer_.get() + begin_, buffered());
@@ -60,6 +60,7 @@ void ZmtpDecoder::commit(std::size_t size) noexcept {
 }
 
 ZmtpEvent ZmtpDecoder::next() {
+  if (complete_) begin_message();
   for (;;) {
     switch (state_) {
       case State::kGreeting:
@@ -73,7 +74,10 @@ ZmtpEvent ZmtpDecoder::next() {
         if (!read_body()) return ZmtpEvent::kNeedMore;
         message_.close_frame();
         state_ = State::kHeader;
-        if (!more_) return ZmtpEvent::kMessage;
+        if (!more_) {
+          complete_ = true;
+          return ZmtpEvent::kMessage;
+        }
         break;
       case State::kCommand:
         if (!read_command()) return ZmtpEvent::kNeedMore;
@@ -86,9 +90,14 @@ ZmtpEvent ZmtpDecoder::next() {
   }
 }
 
-Message ZmtpDecoder::take_message() noexcept {
+void ZmtpDecoder::begin_message() noexcept {
+  if (message_.body().capacity() > kBufferBytes) {
+    message_ = Message{};
+  } else {
+    message_.clear();
+  }
   filled_ = 0;
-  return std::exchange(message_, Message{});
+  complete_ = false;
 }
 
 std::string ZmtpDecoder::error_text() const {
@@ -171,12 +180,10 @@ bool ZmtpDecoder::read_header() {
 
 bool ZmtpDecoder::read_body() {
   const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(frame_left_, buffered()));
-  const ByteView in = view().first(size);
-  Bytes& body = message_.body();
+  Message::Body& body = message_.body();
   // A direct read may have made room that it did not fill.
-  const std::size_t room = std::min(size, body.size() - filled_);
-  std::copy_n(in.begin(), room, body.begin() + static_cast<std::ptrdiff_t>(filled_));
-  body.insert(body.end(), in.begin() + static_cast<std::ptrdiff_t>(room), in.end());
+  if (body.size() < filled_ + size) body.resize(filled_ + size, boost::container::default_init);
+  std::copy_n(buffer_.get() + begin_, size, body.data() + filled_);
   filled_ += size;
   begin_ += size;
   frame_left_ -= size;

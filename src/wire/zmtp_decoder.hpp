@@ -24,7 +24,7 @@ enum class ZmtpEvent : std::uint8_t {
   kNeedMore,  ///< everything committed is used up: read again
   kGreeting,  ///< the peer speaks ZMTP 3.x with NULL: it is owed our READY
   kReady,     ///< the handshake is over; peer() is complete
-  kMessage,   ///< take_message()
+  kMessage,   ///< message()
   kPing,      ///< ping() is owed a PONG
   kPong,      ///< an answer to our PING
   kFailed,    ///< error(); the same for every later call
@@ -43,7 +43,9 @@ class ZmtpDecoder {
   /// The next thing that happened. Commands unknown to a ROUTER are skipped.
   [[nodiscard]] ZmtpEvent next();
 
-  [[nodiscard]] Message take_message() noexcept;
+  /// After kMessage, until the next call of next(). What is not moved from serves the next message
+  /// with its memory.
+  [[nodiscard]] Message& message() noexcept { return message_; }
   [[nodiscard]] const ZmtpPeer& peer() const noexcept { return peer_; }
   [[nodiscard]] const ZmtpPing& ping() const noexcept { return ping_; }
   [[nodiscard]] ZmtpError error() const noexcept { return error_; }
@@ -61,6 +63,7 @@ class ZmtpDecoder {
   [[nodiscard]] bool direct() const noexcept;
   ZmtpEvent fail(ZmtpError error) noexcept;
   bool refuse(ZmtpError error) noexcept;  ///< fail(), for those that return false then
+  void begin_message() noexcept;
   ZmtpEvent read_greeting();
   /// True when a whole header was read and state_ has moved on.
   bool read_header();
@@ -77,6 +80,7 @@ class ZmtpDecoder {
   State state_ = State::kGreeting;
   bool ready_ = false;            ///< handshake over
   bool more_ = false;             ///< the current frame is followed by another one of its message
+  bool complete_ = false;         ///< message_ has been given out
   std::uint64_t frame_left_ = 0;  ///< bytes of the current frame or command still to come
   Message message_;
   std::size_t filled_ =

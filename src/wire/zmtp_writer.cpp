@@ -16,26 +16,31 @@ ByteView view(std::string_view text) noexcept {
   return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
 }
 
-/// A frame header: flags and length, 2 or 9 bytes.
-struct Header {
-  Header(std::uint8_t flags, std::size_t length) noexcept {
-    if (length <= 255) {
-      bytes[0] = std::byte{flags};
-      bytes[1] = static_cast<std::byte>(length);
-      size = 2;
-    } else {
-      bytes[0] = static_cast<std::byte>(flags | kFlagLong);
-      for (std::size_t i = 0; i < 8; ++i) {
-        bytes[1 + i] = static_cast<std::byte>(std::uint64_t{length} >> (56 - 8 * i));
-      }
-      size = 9;
-    }
-  }
-  [[nodiscard]] ByteView view() const noexcept { return ByteView{bytes}.first(size); }
+[[nodiscard]] constexpr bool is_long(std::size_t length) noexcept {
+  return length > 255;
+}
 
-  std::array<std::byte, 9> bytes{};
-  std::size_t size = 0;
-};
+/// Of a frame with its header: flags and length, in 2 or 9 bytes.
+[[nodiscard]] constexpr std::size_t frame_bytes(std::size_t length) noexcept {
+  return (is_long(length) ? 9 : 2) + length;
+}
+
+/// Returns where what the header announces goes.
+std::byte* put_header(std::byte* to, std::uint8_t flags, std::size_t length) noexcept {
+  if (!is_long(length)) {
+    *to++ = std::byte{flags};
+    *to++ = static_cast<std::byte>(length);
+    return to;
+  }
+  *to++ = static_cast<std::byte>(flags | kFlagLong);
+  for (unsigned shift = 64; shift > 0; shift -= 8)
+    *to++ = static_cast<std::byte>(std::uint64_t{length} >> (shift - 8));
+  return to;
+}
+
+std::byte* put(std::byte* to, ByteView bytes) noexcept {
+  return std::copy(bytes.begin(), bytes.end(), to);
+}
 
 }  // namespace
 
@@ -74,30 +79,28 @@ void ZmtpWriter::pong(const ZmtpPing& ping) {
 
 void ZmtpWriter::message(FrameViews frames) {
   std::size_t size = 0;
-  for (const ByteView frame : frames) size += Header{0, frame.size()}.size + frame.size();
+  for (const ByteView frame : frames) size += frame_bytes(frame.size());
   if (size == 0) return;
-  Bytes& tail = room_for(size);
+  std::byte* to = claim(size);
   for (std::size_t i = 0; i < frames.size(); ++i) {
     const std::uint8_t flags = i + 1 < frames.size() ? kFlagMore : std::uint8_t{0};
-    const Header header{flags, frames[i].size()};
-    tail.insert(tail.end(), header.view().begin(), header.view().end());
-    tail.insert(tail.end(), frames[i].begin(), frames[i].end());
+    to = put(put_header(to, flags, frames[i].size()), frames[i]);
   }
 }
 
 void ZmtpWriter::append(const ZmtpWriter& other) {
   std::size_t skip = other.offset_;
-  for (const Bytes& segment : other.segments_) {
-    append(ByteView{segment}.subspan(skip));
+  for (const Segment& segment : other.segments_) {
+    append(ByteView{segment.data(), segment.size()}.subspan(skip));
     skip = 0;
   }
 }
 
 std::size_t ZmtpWriter::gather(std::span<ByteView> out) const noexcept {
   std::size_t used = 0, skip = offset_;
-  for (const Bytes& segment : segments_) {
+  for (const Segment& segment : segments_) {
     if (used == out.size() || bytes_ == 0) break;
-    out[used++] = ByteView{segment}.subspan(skip);
+    out[used++] = ByteView{segment.data(), segment.size()}.subspan(skip);
     skip = 0;
   }
   return used;
@@ -119,7 +122,7 @@ void ZmtpWriter::consume(std::size_t size) noexcept {
 
 std::size_t ZmtpWriter::allocated_bytes() const noexcept {
   std::size_t bytes = 0;
-  for (const Bytes& segment : segments_) bytes += segment.capacity();
+  for (const Segment& segment : segments_) bytes += segment.capacity();
   return bytes;
 }
 
@@ -130,33 +133,32 @@ void ZmtpWriter::clear() noexcept {
 }
 
 void ZmtpWriter::append(ByteView bytes) {
-  if (bytes.empty()) return;
-  Bytes& tail = room_for(bytes.size());
-  tail.insert(tail.end(), bytes.begin(), bytes.end());
+  if (!bytes.empty()) put(claim(bytes.size()), bytes);
 }
 
 // What is large gets a segment that goes once it is sent; with it would stay what it took.
-Bytes& ZmtpWriter::room_for(std::size_t size) {
+std::byte* ZmtpWriter::claim(std::size_t size) {
   if (!open_ || segments_.back().size() + size > kPackedBytes) {
-    Bytes segment;
+    Segment segment;
     segment.reserve(std::max(size, kLeastSegmentBytes));
     if (bytes_ == 0) clear();  // nothing is sent of a segment that was kept empty
     segments_.push_back(std::move(segment));
     open_ = size <= kPackedBytes;
-  } else if (Bytes& tail = segments_.back(); tail.size() + size > tail.capacity()) {
+  } else if (Segment& tail = segments_.back(); tail.size() + size > tail.capacity()) {
     tail.reserve(std::max(tail.size() + size, 2 * tail.capacity()));
   }
+  Segment& tail = segments_.back();
+  const std::size_t at = tail.size();
+  tail.resize(at + size, boost::container::default_init);
   bytes_ += size;
-  return segments_.back();
+  return tail.data() + at;
 }
 
 void ZmtpWriter::command(std::string_view name, ByteView head, ByteView tail) {
-  const std::array length{static_cast<std::byte>(name.size())};
-  append(Header{kFlagCommand, 1 + name.size() + head.size() + tail.size()}.view());
-  append(length);
-  append(view(name));
-  append(head);
-  append(tail);
+  const std::size_t size = 1 + name.size() + head.size() + tail.size();
+  std::byte* to = put_header(claim(frame_bytes(size)), kFlagCommand, size);
+  *to++ = static_cast<std::byte>(name.size());
+  put(put(put(to, view(name)), head), tail);
 }
 
 }  // namespace lmcache::wire

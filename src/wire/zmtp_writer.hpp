@@ -7,6 +7,7 @@
 #include "wire/message.hpp"
 #include "wire/zmtp.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <span>
@@ -44,12 +45,15 @@ class ZmtpWriter {
   void clear() noexcept;
 
  private:
+  /// Not cleared before it is filled.
+  using Segment = boost::container::vector<std::byte>;
+
   void append(ByteView bytes);
-  /// The segment that has room for so many bytes more, counted already; to be filled at once.
-  Bytes& room_for(std::size_t size);
+  /// Where to put so many bytes more, counted already; to be filled at once.
+  std::byte* claim(std::size_t size);
   void command(std::string_view name, ByteView head, ByteView tail);
 
-  std::deque<Bytes> segments_;
+  std::deque<Segment> segments_;
   std::size_t offset_ = 0;  ///< bytes of the first segment already sent
   std::size_t bytes_ = 0;
   bool open_ = false;  ///< the last segment may be appended to

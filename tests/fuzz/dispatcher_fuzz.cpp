@@ -47,6 +47,7 @@ struct Reply final : net::ReplySlot::Target {
     require(frames.size() == 2 || frames.size() == 3);
     require(std::ranges::equal(frames[0], uid));
   }
+  [[nodiscard]] std::string_view peer_name() const noexcept override { return "fuzz"; }
   void abandon(std::size_t) noexcept override {
     require(delivered == 0 && (control || closed));
     replies.ended();
@@ -107,7 +108,7 @@ class Script {
     auto reply = std::make_shared<Reply>(all_, frames[0], control);
     replies_.push_back(reply);
     peer.replies.push_back(reply);
-    const auto message = test::to_message(frames);
+    auto message = test::to_message(frames);
     const std::size_t bytes = message.byte_count();
     peer.connection->message(message, net::ReplySlot(std::move(reply), bytes));
   }

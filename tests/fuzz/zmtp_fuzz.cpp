@@ -47,7 +47,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         require(!decoder.error_text().empty());
         return 0;
       }
-      if (event == ZmtpEvent::kMessage) check(decoder.take_message());
+      if (event == ZmtpEvent::kMessage) check(decoder.message());
     }
   }
   return 0;

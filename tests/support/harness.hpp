@@ -81,7 +81,7 @@ class Harness {
   Pending send(net::PeerId peer, const Frames& frames) {
     auto reply = std::make_shared<Reply>();
     Pending pending(reply->promise.get_future().share());
-    const auto message = to_message(frames);
+    auto message = to_message(frames);
     const std::size_t bytes = message.byte_count();
     connections_.at(peer)->message(message, net::ReplySlot(reply, bytes));
     return pending;
@@ -106,6 +106,7 @@ class Harness {
       for (const wire::ByteView view : views) frames.emplace_back(view.begin(), view.end());
       if (delivered++ == 0) promise.set_value(std::move(frames));
     }
+    [[nodiscard]] std::string_view peer_name() const noexcept override { return "test"; }
     void abandon(std::size_t) noexcept override {}
     void finished(std::size_t) noexcept override {
       EXPECT_EQ(delivered, 1) << "a request was answered more than once";

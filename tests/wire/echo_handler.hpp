@@ -87,7 +87,7 @@ class EchoHandler : public net::Handler {
   struct Peer final : net::Connection {
     explicit Peer(EchoHandler& all) : handler(all) {}
     ~Peer() override { ++handler.closed_count; }
-    void message(wire::Message message, net::ReplySlot slot) override {
+    void message(wire::Message& message, net::ReplySlot slot) override {
       handler.message(message, std::move(slot));
     }
     EchoHandler& handler;

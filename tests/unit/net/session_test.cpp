@@ -31,7 +31,7 @@ struct Recorder : Handler {
   struct Peer final : Connection {
     Peer(Recorder& all, PeerId given) : recorder(all), id(given) {}
     ~Peer() override { recorder.log.push_back("closed " + std::to_string(id)); }
-    void message(wire::Message message, ReplySlot slot) override {
+    void message(wire::Message& message, ReplySlot slot) override {
       recorder.message(id, message, std::move(slot));
     }
     void proven_by_heartbeats() override { recorder.log.push_back("proven " + std::to_string(id)); }
@@ -207,6 +207,7 @@ TEST_F(SessionTest, MeasuresTheWayOfRepliesOfOtherThreads) {
 
 TEST(ReplySlot, AReplyThatThereIsNoMemoryForLeavesRoomForAnother) {
   struct Poor : ReplySlot::Target {
+    [[nodiscard]] std::string_view peer_name() const noexcept override { return "poor"; }
     void deliver(wire::FrameViews frames, obs::SecondsHistogram*) override {
       if (frames.size() > 1) throw std::bad_alloc();
       ++delivered;

@@ -33,7 +33,7 @@ std::string describe(ZmtpDecoder& decoder, ZmtpEvent event) {
     case ZmtpEvent::kReady:
       return "ready " + decoder.peer().socket_type + " '" + decoder.peer().identity + "'";
     case ZmtpEvent::kMessage: {
-      const Message message = decoder.take_message();
+      const Message& message = decoder.message();
       std::string out = "message";
       for (std::size_t i = 0; i < message.frame_count(); ++i) {
         out += " [" + std::string{test::text(message.frame(i))} + "]";
@@ -278,6 +278,42 @@ TEST(ZmtpDecoder, ALyingLengthTakesNoMemory) {
   }
 }
 
+TEST(ZmtpDecoder, AMessageThatNobodyTookServesTheNextWithItsMemory) {
+  ZmtpDecoder decoder{ZmtpLimits{}};
+  const auto feed = [&decoder](std::string_view in) {
+    while (!in.empty()) {
+      const auto room = decoder.prepare();
+      const std::size_t n = std::min(room.size(), in.size());
+      std::memcpy(room.data(), in.data(), n);
+      decoder.commit(n);
+      in.remove_prefix(n);
+      while (!in.empty() && decoder.next() != ZmtpEvent::kNeedMore) {
+      }
+    }
+  };
+  feed(handshake() + frame("a", 1) + frame("first"));
+  while (decoder.next() != ZmtpEvent::kMessage) {
+  }
+  const std::size_t allocated = decoder.allocated_bytes();
+  const std::byte* const memory = decoder.message().body().data();
+  feed(frame("second"));
+  ASSERT_EQ(decoder.next(), ZmtpEvent::kMessage);
+  EXPECT_EQ(decoder.message().body().data(), memory);
+
+  const Message taken = std::move(decoder.message());
+  feed(frame("third"));
+  ASSERT_EQ(decoder.next(), ZmtpEvent::kMessage);
+  EXPECT_EQ(test::text(taken.frame(0)), "second");
+  EXPECT_EQ(test::text(decoder.message().frame(0)), "third");
+
+  // What a large one took is not kept.
+  feed(frame(std::string(1u << 20, 'x')));
+  ASSERT_EQ(decoder.next(), ZmtpEvent::kMessage);
+  ASSERT_EQ(decoder.message().byte_count(), 1u << 20);
+  ASSERT_EQ(decoder.next(), ZmtpEvent::kNeedMore);
+  EXPECT_LE(decoder.allocated_bytes(), allocated);
+}
+
 TEST(ZmtpDecoder, ReadsLargeFramesStraightIntoTheMessage) {
   ZmtpDecoder decoder{ZmtpLimits{}};
   std::string body(1u << 20, '\0');
@@ -296,7 +332,7 @@ TEST(ZmtpDecoder, ReadsLargeFramesStraightIntoTheMessage) {
     ++reads;
     for (ZmtpEvent e; (e = decoder.next()) != ZmtpEvent::kNeedMore;) {
       ASSERT_NE(e, ZmtpEvent::kFailed);
-      if (e == ZmtpEvent::kMessage) messages.push_back(decoder.take_message());
+      if (e == ZmtpEvent::kMessage) messages.push_back(std::move(decoder.message()));
     }
   }
   ASSERT_EQ(messages.size(), 2u);

@@ -186,7 +186,7 @@ TEST(ZmtpRoundTrip, RandomMessagesArriveUnchanged) {
     for (ZmtpEvent e; (e = decoder.next()) != ZmtpEvent::kNeedMore;) {
       ASSERT_NE(e, ZmtpEvent::kFailed) << decoder.error_text();
       if (e != ZmtpEvent::kMessage) continue;
-      const Message message = decoder.take_message();
+      const Message message = std::move(decoder.message());
       auto& parts = got.emplace_back();
       for (std::size_t f = 0; f < message.frame_count(); ++f) {
         parts.emplace_back(message.frame(f).begin(), message.frame(f).end());

@@ -246,6 +246,7 @@ ServerConfig parse_server_flags(const std::vector<std::string>& args,
 
   draft.config.max_gpu_workers = draft.max_gpu_workers.value_or(draft.config.max_workers);
   draft.config.max_cpu_workers = draft.max_cpu_workers.value_or(draft.config.max_workers);
+  if (!draft.observability) draft.config.metrics = draft.config.request_logging = false;
   check_together(draft.config);
   return draft.config;
 }

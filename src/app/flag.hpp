@@ -16,6 +16,7 @@ namespace lmcache::app {
 struct Draft {
   ServerConfig config;
   std::optional<unsigned> max_gpu_workers, max_cpu_workers;  ///< absent: follow config.max_workers
+  bool observability = true;  ///< false: neither metrics nor a log of failed requests
 };
 
 /// Outcome of giving a flag a value: accepted, or not in the allowed range, or refused for a reason

@@ -19,8 +19,6 @@ constexpr std::string_view kOneL1 = "there is one L1, in memory; size it with --
 constexpr std::string_view kGds = "an L1 on NVMe is not part of this server";
 constexpr std::string_view kL2 = "L2 storage does not exist yet";
 constexpr std::string_view kNotifier = "completions are signalled here, not polled for";
-constexpr std::string_view kObservability =
-    "give --disable-metrics and --disable-logging for what they say";
 constexpr std::string_view kPrometheusPort =
     "metrics are at /metrics on --http-port, as in the Python server";
 constexpr std::string_view kSampling = "nothing is sampled, every event is counted";
@@ -66,7 +64,6 @@ const std::vector<RefusedFlag>& refused_flags() {
       {{"--l2-prefetch-max-in-flight"}, "8", kL2},
       {{"--l2-adapter"}, "none", kL2},
       {{"--periodic-notifier-interval-ms"}, "5", kNotifier},
-      {{"--disable-observability"}, "off", kObservability},
       {{"--disable-grpc-metrics"}, "off", kGrpc},
       {{"--enable-tracing"}, "off", kTracing},
       {{"--otlp-endpoint"}, "none", kOtlp},

@@ -21,6 +21,15 @@ ServerFlag toggle_flag(std::string name, std::string negation, Rule rule, std::s
   return made;
 }
 
+/// Stands above the flags for its parts, whichever comes first.
+Rule no_observability() {
+  return {"", "off", [](Draft& draft, const std::string& text) -> std::optional<Refusal> {
+            if (text != "true" && text != "false") return Refusal{};
+            draft.observability = text != "true";
+            return std::nullopt;
+          }};
+}
+
 /// The two pool sizes follow --max-workers where they are not given, so they go into the draft
 /// first.
 Rule workers(std::optional<unsigned> Draft::*member) {
@@ -264,6 +273,8 @@ FlagGroup observability_flags() {
                    "text for people, json (one object a line) for machines"),
               flag("--log-file", "PATH", short_text(&C::log_file, 4096, true),
                    "append the log to this file, opened anew on SIGHUP; empty: stderr"),
+              toggle_flag("--disable-observability", "", no_observability(),
+                          "the same as --disable-metrics and --disable-logging"),
               toggle_flag("--disable-metrics", "", toggle(&C::metrics, false), "no /metrics"),
               toggle_flag("--disable-logging", "", toggle(&C::request_logging, false),
                           "failed requests are counted but not logged"),

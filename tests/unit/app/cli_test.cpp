@@ -191,6 +191,18 @@ TEST(ServerFlags, WorkerPoolsFollowMaxWorkers) {
   EXPECT_EQ(one.max_cpu_workers, 2u);
 }
 
+TEST(ServerFlags, NoObservabilityStandsAboveItsParts) {
+  for (const std::vector<std::string>& args :
+       {std::vector<std::string>{"--disable-observability"},
+        {"--disable-metrics", "--disable-observability"},
+        {"--disable-observability", "--disable-logging=false", "--disable-metrics=false"}}) {
+    EXPECT_FALSE(parse(args).metrics);
+    EXPECT_FALSE(parse(args).request_logging);
+  }
+  EXPECT_TRUE(parse({"--disable-observability=false"}).metrics);
+  EXPECT_FALSE(parse({"--disable-metrics", "--disable-observability=false"}).metrics);
+}
+
 TEST(ServerFlags, EqualsSignNegationAndRepetition) {
   EXPECT_EQ(parse({"--port=6"}).port, 6);
   EXPECT_EQ(parse({"--null-block-id=-7"}).null_block_id, -7);

@@ -263,6 +263,33 @@ bool MsgpackReader::read_u32_big_endian(std::span<std::uint32_t> out) noexcept {
   return true;
 }
 
+bool MsgpackReader::read_ints(std::span<std::int64_t> out) noexcept {
+  if (error_) return false;
+  for (std::int64_t& value : out) {
+    const std::byte* const p = data_.data() + at_;
+    if (left() >= 3) {  // the forms that nearly all have fit: no bound check per form
+      const auto tag = std::to_integer<std::uint8_t>(p[0]);
+      if (tag == kUint16) {
+        value = load_big_endian<std::uint16_t>(p + 1);
+        at_ += 3;
+        continue;
+      }
+      if (tag == kUint8) {
+        value = std::to_integer<std::uint8_t>(p[1]);
+        at_ += 2;
+        continue;
+      }
+      if (tag < 0x80) {
+        value = tag;
+        ++at_;
+        continue;
+      }
+    }
+    if (!read_int(value)) return false;
+  }
+  return true;
+}
+
 // Iterative, with the number of values still to skip per open container: hostile nesting costs no
 // stack.
 bool MsgpackReader::skip() noexcept {

@@ -32,6 +32,8 @@ class MsgpackReader {
   /// `out.size()` unsigned 32-bit integers, stored big-endian as the chunk hash wants them. The hot
   /// loop of every request.
   [[nodiscard]] bool read_u32_big_endian(std::span<std::uint32_t> out) noexcept;
+  /// `out.size()` integers: block ids, of which a store names thousands.
+  [[nodiscard]] bool read_ints(std::span<std::int64_t> out) noexcept;
   /// Any one value with all it contains, nested at most kMaxDepth deep.
   [[nodiscard]] bool skip() noexcept;
   /// What has not been read yet.

@@ -163,7 +163,7 @@ bool read_indices(MsgpackReader& in, std::vector<std::int64_t>& out, std::size_t
   if (!in.read_array(count)) return false;
   if (count > max) return in.fail("more elements than there may be");
   out.resize(count);
-  return std::all_of(out.begin(), out.end(), [&](std::int64_t& v) { return in.read_int(v); });
+  return in.read_ints(out);
 }
 
 bool read_group(MsgpackReader& in, GroupInfo& out) {

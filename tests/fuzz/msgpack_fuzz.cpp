@@ -25,6 +25,7 @@ bool read_one(MsgpackReader& in, ByteView frame, unsigned what) {
   std::string_view text;
   ByteView view;
   std::array<std::uint32_t, 16> tokens{};
+  std::array<std::int64_t, 16> integers{};
   switch (what) {
     case 0:
       return in.read_int(integer);
@@ -62,6 +63,8 @@ bool read_one(MsgpackReader& in, ByteView frame, unsigned what) {
     }
     case 9:
       return in.read_nil_if_present() || !in.failed();
+    case 10:
+      return in.read_ints(std::span{integers}.first(frame.size() % integers.size()));
     default:
       return in.skip();
   }
@@ -76,7 +79,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   MsgpackReader in(frame);
   bool failed = false;
   for (const std::byte what : reads) {
-    const bool ok = read_one(in, frame, std::to_integer<unsigned>(what) % 11);
+    const bool ok = read_one(in, frame, std::to_integer<unsigned>(what) % 12);
     require(ok != in.failed());
     require(!failed || !ok);
     failed = failed || !ok;

@@ -133,6 +133,39 @@ TEST(MsgpackReader, LongRunsOfTokensInAnyMixOfForms) {
   }
 }
 
+TEST(MsgpackReader, ManyIntegersAreReadAsEachAlone) {
+  std::mt19937_64 rng(6);
+  for (int round = 0; round < 400; ++round) {
+    std::vector<std::int64_t> values(rng() % 60);
+    Pack pack;
+    for (auto& value : values) {
+      value = static_cast<std::int64_t>(rng() >> rng() % 64);
+      if (rng() % 8 == 0) value = -value;
+      const bool short_form = value >= 0 && value <= INT64_C(0xffffffff) && rng() % 4 != 0;
+      short_form ? pack.token(static_cast<std::uint32_t>(value)) : pack.integer(value);
+    }
+    const Bytes all = pack.bytes();
+    std::vector<std::int64_t> out(values.size());
+    MsgpackReader in(all);
+    ASSERT_TRUE(in.read_ints(out) && in.finished()) << in.error();
+    EXPECT_EQ(out, values);
+    if (all.empty()) continue;
+    // On the heap, so that AddressSanitizer sees a read beyond the end.
+    const auto cut_bytes = std::span(all).first(rng() % all.size());
+    const std::vector<std::byte> part(cut_bytes.begin(), cut_bytes.end());
+    MsgpackReader cut(part);
+    EXPECT_FALSE(cut.read_ints(out));
+  }
+}
+
+TEST(MsgpackReader, AForeignValueAmongManyIsRefused) {
+  const Bytes bytes = Pack().integer(1).integer(300).string("x").integer(2);
+  MsgpackReader in(bytes);
+  std::vector<std::int64_t> out(4);
+  EXPECT_FALSE(in.read_ints(out));
+  EXPECT_EQ(in.error(), "expected an integer");
+}
+
 TEST(MsgpackReader, AForeignValueAmongManyTokensIsRefused) {
   for (const std::size_t at : {0u, 1u, 63u, 100u}) {
     Pack pack;

@@ -1,6 +1,6 @@
 # cpack -G DEB: a package for Debian 12 that installs the daemon, its unit, its settings and the documents, and enables nothing.
 set(CPACK_PACKAGE_NAME lmcache-server)
-set(CPACK_PACKAGE_VERSION ${LMCACHE_VERSION_STRING})
+set(CPACK_PROJECT_CONFIG_FILE ${LMCACHE_GENERATED}/package_version.cmake)
 set(CPACK_PACKAGE_VENDOR lmcache-server)
 set(CPACK_PACKAGE_CONTACT "lmcache-server maintainers <maintainers@lmcache-server.invalid>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "KV-cache daemon for LLM engines")

@@ -31,6 +31,7 @@ Response prefetch(const Context& context, const Request& request) {
   const std::string model = input.text("model_name");
   const std::uint64_t world_size = input.integer("world_size");
   const auto tokens = input.integers("token_ids", kPrefetchTokens, true);
+  static_cast<void>(input.text("cache_salt", ""));
   const std::string source = input.choice("source_tier", "l2", tiers());
   const std::string target = input.choice("target_tier", "l1", tiers());
   if (auto refusal = input.refusal()) return *refusal;
@@ -85,7 +86,8 @@ void add_cache_routes(Router& router, const Context& context) {
                           {400, "Another direction"},
                           kWrongForm,
                           {503, "Unknown model, or no L2"}},
-              .succeeds = false});
+              .succeeds = false,
+              .needs_body = true});
   router.add({.verb = Verb::get,
               .pattern = "/cache/prefetches/{request_id}",
               .summary = "How far a prefetch is",

@@ -90,6 +90,7 @@ std::optional<Response> refuse_blocks(const std::vector<TensorPages>& tensors,
 
 Response checksums(const Context& context, const Request& request) {
   Input input(request);
+  input.require_body();
   const auto ids = input.integers("block_ids", kIdsMax, false);
   const std::uint64_t blocks_per_chunk = input.integer("chunk_size", 0);
   const std::uint64_t instance = input.integer("instance_id", 0);
@@ -138,7 +139,8 @@ void add_checksum_routes(Router& router, const Context& context) {
               .answers = {{400, "No blocks, or no such block"},
                           {404, "No such worker"},
                           kWrongForm,
-                          {503, "The worker's memory has gone, or reading it takes too long"}}});
+                          {503, "The worker's memory has gone, or reading it takes too long"}},
+              .needs_body = true});
 }
 
 }  // namespace lmcache::admin

@@ -136,6 +136,8 @@ void Connection::handle(const HttpRequest& message) {
   keep_alive_ = message.keep_alive();
   Request request;
   request.verb = head_ ? Verb::get : message.method();
+  if (version_ >= 11 && message.count(http::field::host) != 1)
+    return send(detail(400, "one Host header is required"));
   if (!parse_target(view(message.target()), request))
     return send(detail(400, "bad request target"));
   request.body = message.body();

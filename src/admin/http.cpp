@@ -1,5 +1,7 @@
 #include "admin/http.hpp"
 
+#include <boost/beast/core/string.hpp>
+
 #include <optional>
 
 namespace lmcache::admin {
@@ -27,6 +29,15 @@ std::optional<std::string> decode(std::string_view text, bool plus_is_space) {
     }
   }
   return out;
+}
+
+/// Of "http://HOST/PATH" the path; nothing of an address without a host.
+std::string_view without_host(std::string_view target) {
+  constexpr std::string_view kScheme = "http://";
+  if (!boost::beast::iequals(target.substr(0, kScheme.size()), kScheme)) return target;
+  const std::size_t end = target.find_first_of("/?", kScheme.size());
+  if (end == kScheme.size() || target.size() == kScheme.size()) return "";
+  return end == std::string_view::npos ? "/" : target.substr(end);
 }
 
 }  // namespace
@@ -59,11 +70,13 @@ std::string hex_text(std::span<const std::byte> bytes) {
 }
 
 bool parse_target(std::string_view target, Request& request) {
+  target = without_host(target);
   if (!target.starts_with('/')) return false;
   const std::size_t question = target.find('?');
   const auto path = decode(target.substr(0, question), false);
   if (!path) return false;
   request.path = *path;
+  request.target_query = question == std::string_view::npos ? "" : target.substr(question);
   std::string_view rest = question == std::string_view::npos ? "" : target.substr(question + 1);
   while (!rest.empty()) {
     const std::string_view pair = rest.substr(0, rest.find('&'));

@@ -24,7 +24,8 @@ struct Request {
   std::map<std::string, std::string> query;   ///< decoded; of a repeated name the last value
   std::map<std::string, std::string> places;  ///< what stood at "{name}" of the route's pattern
   std::string body;
-  std::string accept = {};  ///< that header
+  std::string accept = {};        ///< that header
+  std::string target_query = {};  ///< the query as it came, from its question mark on
 };
 
 struct Response {
@@ -45,7 +46,8 @@ struct Response {
 /// Two lower-case digits for each byte.
 [[nodiscard]] std::string hex_text(std::span<const std::byte> bytes);
 
-/// Splits and decodes a request target; false if it is not a path with an optional query.
+/// Splits and decodes a request target; false if it is not a path with an optional query, on its
+/// own or, as a proxy is asked, behind "http://HOST".
 [[nodiscard]] bool parse_target(std::string_view target, Request& request);
 
 }  // namespace lmcache::admin

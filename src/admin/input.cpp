@@ -32,6 +32,11 @@ std::string Input::query_text(const std::string& name, std::string fallback) {
   return found->second;
 }
 
+std::string Input::required_query_text(const std::string& name) {
+  if (!request_.query.contains(name)) problem("missing", {"query", name}, "Field required");
+  return query_text(name);
+}
+
 std::int64_t Input::query_integer(const std::string& name, std::int64_t fallback, std::int64_t low,
                                   std::int64_t high) {
   const auto found = request_.query.find(name);
@@ -53,6 +58,11 @@ std::string Input::query_choice(const std::string& name, std::string fallback,
   if (std::ranges::find(choices, value) == choices.end())
     problem("enum", {"query", name}, "Input should be " + listed(choices));
   return value;
+}
+
+void Input::require_body() {
+  if (!request_.body.empty() && Json::parse(request_.body, nullptr, false) != Json()) return;
+  problem("missing", Json::array({"body"}), "Field required");
 }
 
 const Json* Input::field(const std::string& name, bool required) {

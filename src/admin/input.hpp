@@ -23,13 +23,15 @@ class Input {
 
   // Query. An absent name is the fallback.
   [[nodiscard]] std::string query_text(const std::string& name, std::string fallback = {});
+  [[nodiscard]] std::string required_query_text(const std::string& name);
   [[nodiscard]] std::int64_t query_integer(const std::string& name, std::int64_t fallback,
                                            std::int64_t low, std::int64_t high);
   [[nodiscard]] std::string query_choice(const std::string& name, std::string fallback,
                                          const std::vector<std::string>& choices);
 
-  // Body: a JSON object, which an empty body and null are too. Fields without a fallback are
-  // required.
+  // Body: a JSON object, which an empty body and null are too, unless one is required. Fields
+  // without a fallback are required.
+  void require_body();
   [[nodiscard]] std::string text(const std::string& name, std::optional<std::string> fallback = {});
   [[nodiscard]] std::string choice(const std::string& name, std::string fallback,
                                    const std::vector<std::string>& choices);

@@ -29,6 +29,12 @@ std::string upper(std::string text) {
   return text;
 }
 
+std::string level_names() {
+  std::string out;
+  for (const LevelName& row : kLevels) out.append(out.empty() ? "" : ", ").append(row.name);
+  return out;
+}
+
 std::string level_of_now() {
   const auto* row = std::ranges::find(kLevels, obs::log_options().level, &LevelName::level);
   return std::string(kLogger) + ": " + std::string(row->name);
@@ -40,7 +46,7 @@ Response read_level(const Request& request) {
   if (!input.query_text("level").empty()) {
     Response refused =
         text("A GET does not change the level; use PUT /loglevel?level=LEVEL\n", 405);
-    refused.headers.emplace_back("Allow", "GET, PUT");
+    refused.headers.emplace_back("Allow", "GET, HEAD, PUT");
     return refused;
   }
   if (logger.empty()) return text("=== Loggers and Levels ===\n" + level_of_now() + "\n");
@@ -51,12 +57,15 @@ Response read_level(const Request& request) {
 Response change_level(const Request& request) {
   Input input(request);
   const std::string logger = input.query_text("logger_name", std::string(kLogger));
-  const std::string name = input.query_text("level");
+  const std::string name = input.required_query_text("level");
+  if (auto refusal = input.refusal()) return *refusal;
   const auto* row = std::ranges::find(kLevels, upper(name), &LevelName::name);
-  if (row == kLevels.end()) return text("Invalid log level: " + name, 400);
+  if (row == kLevels.end())
+    return text("Invalid log level: " + name + "; allowed: " + level_names(), 400);
   if (logger != kLogger) return text("There is one logger: lmcache\n", 404);
+  // Whatever the levels before and after: whoever reads the log must know why it ends or begins.
+  obs::warn_at_every_level("log level changed", {{"level", row->name}});
   obs::set_log_level(row->level);
-  obs::log_event(obs::Level::kWarn, "log level changed", {{"level", row->name}});
   return text(level_of_now());
 }
 
@@ -64,20 +73,21 @@ Response change_level(const Request& request) {
 
 void add_log_routes(Router& router) {
   const Parameter logger{"logger_name", {{"type", "string"}, {"enum", {kLogger}}}};
-  const Json levels{"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"};
-  const Parameter level{"level", {{"type", "string"}, {"enum", levels}}};
+  Json levels = Json::array();
+  for (const LevelName& row : kLevels) levels.push_back(row.name);
+  const Json schema{{"type", "string"}, {"enum", levels}, {"description", "in either case"}};
   router.add({.verb = Verb::get,
               .pattern = "/loglevel",
               .summary = "The least level that is logged",
               .handler = read_level,
-              .query = {level, logger},
+              .query = {{"level", schema}, logger},
               .answers = {{404, "No such logger"}, {405, "A level was given"}}});
   router.add({.verb = Verb::put,
               .pattern = "/loglevel",
               .summary = "Changes it until the server ends",
               .handler = change_level,
-              .query = {level, logger},
-              .answers = {{400, "No such level"}, {404, "No such logger"}}});
+              .query = {{"level", schema, true}, logger},
+              .answers = {{400, "No such level"}, {404, "No such logger"}, kWrongForm}});
 }
 
 }  // namespace lmcache::admin

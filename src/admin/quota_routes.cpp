@@ -53,6 +53,8 @@ Response set(Cache& cache, const Request& request) {
   const std::string salt = salt_of(request);
   const Status done = cache.set_limit(salt, static_cast<std::uint64_t>(*limit * kGib));
   if (!done) return error(409, done.error().text);
+  // Whose limit it is stays out of the log: a salt may be a secret.
+  obs::log_event(obs::Level::kInfo, "a limit was set over HTTP", {{"limit_gb", *limit}});
   Response response = json({{"cache_salt", shown(salt)}, {"limit_gb", *limit}, {"status", "ok"}});
   if (!cache.enforces_limits()) {
     // The reference takes limits under any policy, too, so scripts that set them go on. The answer
@@ -76,8 +78,9 @@ Response get(const Cache& cache, const Request& request) {
 
 Response remove(Cache& cache, const Request& request) {
   const std::string salt = salt_of(request);
-  return json({{"cache_salt", shown(salt)},
-               {"status", cache.remove_limit(salt) ? "removed" : "not_found"}});
+  const bool removed = cache.remove_limit(salt);
+  if (removed) obs::log_event(obs::Level::kInfo, "a limit was removed over HTTP");
+  return json({{"cache_salt", shown(salt)}, {"status", removed ? "removed" : "not_found"}});
 }
 
 Response list(const Cache& cache) {
@@ -102,7 +105,8 @@ void add_quota_routes(Router& router, Cache& cache) {
               .body = {{"type", "object"},
                        {"required", {"limit_gb"}},
                        {"properties", {{"limit_gb", {{"type", "number"}, {"minimum", 0}}}}}},
-              .answers = {{400, "Not a limit"}, {409, "There are too many limits"}}});
+              .answers = {{400, "Not a limit"}, {409, "There are too many limits"}},
+              .needs_body = true});
   router.add({.verb = Verb::get,
               .pattern = kOne,
               .summary = "A cache_salt's limit and use",

@@ -1,7 +1,10 @@
 #include "admin/router.hpp"
 
+#include "admin/reply_schemas.hpp"
+
 #include <lmcache/version.hpp>
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <string_view>
@@ -47,29 +50,45 @@ Json places_of(const std::string& pattern) {
   return out;
 }
 
+/// What connection.cpp and gate.cpp answer in a route's stead.
+void add_common_answers(const Route& route, std::map<unsigned, std::string>& answers) {
+  answers.try_emplace(400, "Not HTTP, or not a request target");
+  answers.try_emplace(413, "The body is too large");
+  answers.try_emplace(431, "The header is too large");
+  if (route.lane == Lane::kSlow) answers.try_emplace(503, "Too many slow requests wait already");
+  if (!route.open) answers.try_emplace(401, "Without the token that is asked for");
+  if (route.verb != Verb::get) answers.try_emplace(403, "From a web page of another origin");
+}
+
+Json responses(const Route& route) {
+  std::map<unsigned, std::string> answers(route.answers.begin(), route.answers.end());
+  if (route.succeeds) answers.try_emplace(200, "Successful response");
+  add_common_answers(route, answers);
+  Json out = Json::object();
+  for (const auto& [status, meaning] : answers) {
+    Json& response = out[std::to_string(status)];
+    response["description"] = meaning;
+    if (Json content = reply_content(route.verb, route.pattern, status); !content.is_null())
+      response["content"] = std::move(content);
+  }
+  return out;
+}
+
 Json operation(const Route& route) {
   Json out{{"summary", route.summary}};
   Json parameters = places_of(route.pattern);
   for (const Parameter& parameter : route.query)
     parameters.push_back({{"name", parameter.name},
                           {"in", "query"},
-                          {"required", false},
+                          {"required", parameter.required},
                           {"schema", parameter.schema}});
   if (!parameters.empty()) out["parameters"] = std::move(parameters);
-  if (!route.body.is_null())
+  if (!route.body.is_null()) {
+    out["requestBody"]["required"] = route.needs_body;
     out["requestBody"]["content"]["application/json"]["schema"] = route.body;
-  if (route.succeeds) out["responses"]["200"]["description"] = "Successful response";
-  if (route.lane == Lane::kSlow)
-    out["responses"]["503"]["description"] = "Too many slow requests wait already";
-  for (const auto& [status, meaning] : route.answers)
-    out["responses"][std::to_string(status)]["description"] = meaning;
-  // What check() in gate.hpp refuses.
-  if (route.open)
-    out["security"] = Json::array();
-  else
-    out["responses"]["401"]["description"] = "Without the token that is asked for";
-  if (route.verb != Verb::get)
-    out["responses"]["403"]["description"] = "From a web page of another origin";
+  }
+  out["responses"] = responses(route);
+  if (route.open) out["security"] = Json::array();
   return out;
 }
 
@@ -80,6 +99,17 @@ std::string lower(std::string_view text) {
 }
 
 }  // namespace
+
+Response Router::not_there(const Request& request) const {
+  const std::string shorter = request.path.substr(0, request.path.find_last_not_of('/') + 1);
+  const bool redirects =
+      shorter.size() < request.path.size() &&
+      std::ranges::any_of(routes_, [&](const Route& route) { return route.pattern == shorter; });
+  if (!redirects) return detail(404, "Not Found");
+  Response elsewhere = text("", 307);
+  elsewhere.headers.emplace_back("Location", shorter + request.target_query);
+  return elsewhere;
+}
 
 std::variant<const Route*, Response> Router::find(Request& request) const {
   std::string allowed;
@@ -93,7 +123,7 @@ std::variant<const Route*, Response> Router::find(Request& request) const {
     allowed += (allowed.empty() ? "" : ", ") + std::string(to_string(route.verb));
     if (route.verb == Verb::get) allowed += ", HEAD";
   }
-  if (allowed.empty()) return detail(404, "Not Found");
+  if (allowed.empty()) return not_there(request);
   Response refused = detail(405, "Method Not Allowed");
   refused.headers.emplace_back("Allow", allowed);
   return refused;

@@ -20,6 +20,7 @@ enum class Lane : std::uint8_t { kQuick, kSlow };
 struct Parameter {
   std::string name;
   Json schema;  ///< JSON Schema
+  bool required = false;
 };
 
 struct Route {
@@ -33,6 +34,7 @@ struct Route {
   Json body = nullptr;                                         ///< JSON Schema; null: none is read
   std::vector<std::pair<unsigned, std::string>> answers = {};  ///< statuses beside 200
   bool succeeds = true;                                        ///< 200 is one of them
+  bool needs_body = false;                                     ///< without one it is refused
 };
 
 class Router {
@@ -40,13 +42,16 @@ class Router {
   void add(Route route) { routes_.push_back(std::move(route)); }
   [[nodiscard]] const std::vector<Route>& routes() const noexcept { return routes_; }
 
-  /// The route for a request, whose places it fills, or the answer why there is none: 404, or 405
-  /// with Allow. Whoever asks for HEAD finds the route of GET, and leaves the body out.
+  /// The route for a request, whose places it fills, or the answer why there is none: 404, 405 with
+  /// Allow, or 307 where the path has but slashes too many at its end, as FastAPI does. Whoever
+  /// asks for HEAD finds the route of GET, and leaves the body out.
   [[nodiscard]] std::variant<const Route*, Response> find(Request& request) const;
 
   [[nodiscard]] Json openapi() const;
 
  private:
+  [[nodiscard]] Response not_there(const Request& request) const;
+
   std::vector<Route> routes_;
 };
 

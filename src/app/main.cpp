@@ -9,7 +9,6 @@
 #include "obs/clean_text.hpp"
 #include "obs/log.hpp"
 
-#include <algorithm>
 #include <boost/uuid/random_generator.hpp>
 #include <boost/uuid/uuid_io.hpp>
 #include <cstdio>
@@ -24,24 +23,16 @@ namespace {
 
 using namespace lmcache;
 
-// Whatever the least level that is logged.
-void warn(std::string_view message, std::initializer_list<obs::Field> fields) {
-  const obs::Level least = obs::log_options().level;
-  obs::set_log_level(std::min(least, obs::Level::kWarn));
-  obs::log_event(obs::Level::kWarn, message, fields);
-  obs::set_log_level(least);
-}
-
 void warn_of_open_addresses(const ServerConfig& config) {
   if (config.tcp && !app::is_loopback_host(config.host)) {
-    warn(
+    obs::warn_at_every_level(
         "the protocol has no authentication: whoever reaches this address can read and "
         "change the cache; bind a loopback address or a trusted network",
         {{"host", config.host}});
   }
   if (config.http && config.http_tcp && config.http_token_file.empty() &&
       !app::is_loopback_host(config.http_host)) {
-    warn(
+    obs::warn_at_every_level(
         "the admin HTTP asks for no token: whoever reaches this address can read its "
         "state and clear the cache; bind a loopback address or give --http-token-file",
         {{"http_host", config.http_host}});

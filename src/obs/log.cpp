@@ -217,4 +217,11 @@ void log_every_event(Level level, std::string_view message, std::initializer_lis
   if (log.logger->should_log(names_of(level).spdlog)) write_event(log, level, message, fields);
 }
 
+void warn_at_every_level(std::string_view message, std::initializer_list<Field> fields) {
+  const Level least = log_options().level;
+  set_log_level(std::min(least, Level::kWarn));
+  log_every_event(Level::kWarn, message, fields);
+  set_log_level(least);
+}
+
 }  // namespace lmcache::obs

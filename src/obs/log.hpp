@@ -89,4 +89,7 @@ void log_event(Level level, std::string_view message, std::initializer_list<Fiel
 void log_every_event(Level level, std::string_view message,
                      std::initializer_list<Field> fields = {});
 
+/// A warning that is written whatever the least level is.
+void warn_at_every_level(std::string_view message, std::initializer_list<Field> fields = {});
+
 }  // namespace lmcache::obs

@@ -46,10 +46,20 @@ class Abuse(AdminCase):
                 self.assertTrue(answer == b"" or answer.startswith(b"HTTP/1.1 400 "), answer)
 
     def test_targets_that_are_none(self):
-        for target in (b"*", b"http://localhost/status", b"/%00", b"/%zz", b"/../etc/passwd", b"//"):
+        for target in (b"*", b"ftp://localhost/status", b"http:///status", b"/%00", b"/%zz", b"/../etc/passwd", b"//"):
             with self.subTest(target):
                 answer = self.answer_to(b"GET " + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
                 self.assertRegex(answer[:13], rb"HTTP/1.1 40[04]")
+
+    def test_a_target_may_name_its_host(self):
+        answer = self.answer_to(b"GET http://localhost/healthcheck HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        self.assertTrue(answer.startswith(b"HTTP/1.1 200 "), answer)
+
+    def test_a_request_names_its_host_once(self):
+        for head in (b"GET / HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n"):
+            answer = self.answer_to(head.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+            self.assertTrue(answer.startswith(b"HTTP/1.1 400 "), answer)
+        self.assertTrue(self.answer_to(b"GET / HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.0 200 "))
 
     def test_a_huge_header_and_a_huge_body(self):
         self.assertTrue(self.answer_to(b"GET / HTTP/1.1\r\nX: " + b"a" * 100000 + b"\r\n\r\n").startswith(b"HTTP/1.1 431 "))

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import unittest
 
-from admin import PATIENCE, AdminCase, Server, TokenCase
+from admin import PATIENCE, AdminCase, Server, TokenCase, eventually
 from kvclient import Engine, deepseek_v4, dense, tokens, unique
 from server import BINARY, open_terminal
 
@@ -218,6 +218,9 @@ class Commands(AdminCase):
         done = lmcache("quota", "set", "a", "--limit-gb", "1", "--url", server.http)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertRegex(done.stdout, r"Warning: +not enforced by --eviction-policy LRU; IsolatedLRU does")
+        eventually(lambda: self.server.log().count("a limit was removed over HTTP\n") == 2, "both are logged")
+        self.assertIn("a limit was set over HTTP limit_gb=1.5\n", self.server.log())
+        self.assertNotIn("a b/c", self.server.log())
         self.assertIn("a limit was set that nothing enforces", server.log())
         self.assertEqual(server.stop(), 0)
 

@@ -9,6 +9,7 @@ import socket
 import stat
 import unittest
 
+import schema
 import torch
 from admin import PATIENCE, TOKEN, AdminCase, Client, Frozen, Server, TokenCase, eventually
 from kvclient import Engine, Group, deepseek_v4, dense, tokens, unique
@@ -120,6 +121,7 @@ class Endpoints(AdminCase):
         self.assertIn("no L2", answer.json["detail"])
         self.assertEqual(client.post("/cache/prefetches", {**ask, "source_tier": "l1"}).status, 400)
         self.assertEqual(client.post("/cache/prefetches", {"model_name": "m"}).status, 422)
+        self.assertEqual(client.post("/cache/prefetches", {**ask, "cache_salt": 5}).status, 422)
         answer = client.get("/cache/prefetches/x1")
         self.assertEqual(answer.status, 404)
         self.assertIn("unknown prefetch request_id='x1'", answer.json["detail"])
@@ -131,9 +133,13 @@ class Endpoints(AdminCase):
         self.assertEqual(client.get("/loglevel?logger_name=lmcache").text, "lmcache: INFO")
         self.assertEqual(client.get("/loglevel?logger_name=other").status, 404)
         refused = client.get("/loglevel?logger_name=lmcache&level=DEBUG")
-        self.assertEqual((refused.status, refused.headers["allow"]), (405, "GET, PUT"))
+        self.assertEqual((refused.status, refused.headers["allow"]), (405, "GET, HEAD, PUT"))
         self.assertEqual(client.get("/loglevel?logger_name=lmcache").text, "lmcache: INFO")
-        self.assertEqual(client.ask("PUT", "/loglevel?level=loud").status, 400)
+        loud = client.ask("PUT", "/loglevel?level=loud")
+        self.assertEqual((loud.status, loud.text), (400, "Invalid log level: loud; allowed: DEBUG, INFO, WARNING, ERROR, WARN, CRITICAL"))
+        for query in ("", "?logger_name=lmcache"):
+            missing = client.ask("PUT", "/loglevel" + query)
+            self.assertEqual((missing.status, missing.json["detail"][0]["loc"]), (422, ["query", "level"]))
         self.assertEqual(client.ask("PUT", "/loglevel?level=error").text, "lmcache: ERROR")
         before = self.server.log()
         Engine(self.connect(), [dense()], 1024).register().unregister()
@@ -141,6 +147,8 @@ class Endpoints(AdminCase):
         self.assertEqual(client.ask("PUT", "/loglevel?logger_name=lmcache&level=INFO").text, "lmcache: INFO")
         Engine(self.connect(), [dense()], 1024).register().unregister()
         self.assertIn("worker registered", self.server.log()[len(before):])
+        changes = re.findall(r"log level changed level=(\w+)", self.server.log())
+        self.assertEqual(changes[-2:], ["ERROR", "INFO"])
 
     def test_the_page_says_what_a_browser_may_do_with_it(self):
         answer = self.http().get("/ui")
@@ -151,9 +159,13 @@ class Endpoints(AdminCase):
 
     def test_what_there_is_not(self):
         client = self.http()
-        for path in ("/nope", "/env", "/run_script", "/threads", "/status/", "/Status"):
+        for path in ("/nope", "/env", "/run_script", "/threads", "/nope/", "//", "/Status"):
             answer = client.get(path)
             self.assertEqual((answer.status, answer.json), (404, {"detail": "Not Found"}), path)
+        for path, way in (("/status/", "/status"), ("/status//", "/status"), ("/quota/", "/quota"), ("/cache/objects/?tier=l1&model_name=a%2Fb",
+                                                                            "/cache/objects?tier=l1&model_name=a%2Fb")):
+            answer = client.get(path)
+            self.assertEqual((answer.status, answer.headers["location"]), (307, way))
         for method, path in (("POST", "/healthcheck"), ("GET", "/cache/clear"), ("HEAD", "/cache/clear"), ("DELETE", "/quota")):
             self.assertEqual(client.ask(method, path).status, 405, path)
 
@@ -183,7 +195,7 @@ class Endpoints(AdminCase):
             self.assertNotIn("200", declared(method, path)["responses"], path)
         checked = {(m, p) for p, operations in document["paths"].items() for m, o in operations.items() if "422" in o["responses"]}
         self.assertEqual(checked, {("post", "/cache/clear"), ("get", "/cache/objects"), ("post", "/cache/prefetches"),
-                                   ("post", "/cache/checksums")})
+                                   ("post", "/cache/checksums"), ("put", "/loglevel")})
         self.assertIn("404", declared("get", "/cache/objects")["responses"])
         for path, name in (("/cache/objects", "adapter"), ("/loglevel", "level")):
             self.assertIn(name, [parameter["name"] for parameter in declared("get", path)["parameters"]])
@@ -191,6 +203,70 @@ class Endpoints(AdminCase):
                      "/cache/clear", "/cache/objects", "/cache/prefetches", "/cache/checksums", "/quota",
                      "/quota/{cache_salt}", "/loglevel"):
             self.assertIn(path, document["paths"])
+
+    def test_answers_are_as_the_document_describes_them(self):
+        engine = Engine(self.connect(), [dense()], 1024, salt="described").register()
+        self.addCleanup(engine.close)
+        self.assertTrue(engine.store(tokens(512), unique("store")))
+        client = self.http()
+        paths = client.get("/openapi.json").json["paths"]
+        blocks = {"instance_id": engine.instance, "block_ids": [1, 2], "chunk_size": 1}
+        prefetch = {"model_name": engine.model, "world_size": 1, "token_ids": [1]}
+        asked = set()
+
+        def check(method, path, body=None, status=200, pattern=None):
+            operation = paths[pattern or path.partition("?")[0]][method.lower()]
+            answer = client.ask(method, path, body)
+            self.assertEqual(answer.status, status, answer.text)
+            content = operation["responses"][str(status)]["content"]
+            media = answer.headers["content-type"].partition(";")[0]
+            value = answer.json if media == "application/json" else answer.text
+            self.assertEqual(schema.problems(value, content[media]["schema"]), [], f"{method} {path}")
+            if isinstance(body, dict) and status < 300:
+                self.assertEqual(schema.problems(body, operation["requestBody"]["content"]["application/json"]["schema"]), [])
+            if status < 300:
+                asked.add((method.lower(), pattern or path.partition("?")[0]))
+
+        for path in ("/", "/version", "/lmc_version", "/commit_id", "/healthcheck", "/readyz", "/status", "/config", "/config/adapters",
+                     "/cache/objects?tier=l1", "/cache/objects?tier=l1&page_size=1", "/loglevel", "/metrics", "/ui", "/openapi.json"):
+            check("GET", path)
+        check("POST", "/cache/checksums", blocks)
+        check("POST", "/cache/checksums", {**blocks, "layerwise": True})
+        check("POST", "/cache/checksums", {}, 404)
+        check("POST", "/cache/checksums", {"block_ids": 1}, 422)
+        check("POST", "/cache/prefetches", prefetch, 202)
+        check("POST", "/cache/prefetches", {**prefetch, "token_ids": tokens(512)}, 503)
+        check("GET", "/cache/prefetches/x", status=404, pattern="/cache/prefetches/{request_id}")
+        quota = "/quota/{cache_salt}"
+        check("PUT", "/quota/a", {"limit_gb": 1.5}, pattern=quota)
+        check("PUT", "/quota/a", {"limit_gb": -1}, 400, pattern=quota)
+        check("GET", "/quota/a", pattern=quota)
+        check("GET", "/quota")
+        check("DELETE", "/quota/a", pattern=quota)
+        check("PUT", "/loglevel?level=info")
+        check("PUT", "/loglevel?level=x", status=400)
+        check("GET", "/loglevel?level=info", status=405)
+        check("POST", "/cache/clear", {"tier": "l1", "force": True})
+        check("POST", "/cache/clear", {"tier": "l9"}, 422)
+        described = {(method, path) for path, operations in paths.items() for method, operation in operations.items()
+                     if {"200", "202"} & operation["responses"].keys()}
+        self.assertEqual(asked, described)
+        engine.unregister()
+
+    def test_the_document_says_what_must_be_given_and_what_is_refused(self):
+        paths = self.http().get("/openapi.json").json["paths"]
+        needed = {(method, path): operation["requestBody"]["required"] for path, operations in paths.items()
+                  for method, operation in operations.items() if "requestBody" in operation}
+        self.assertEqual(needed, {("post", "/cache/clear"): False, ("post", "/cache/prefetches"): True, ("post", "/cache/checksums"): True,
+                                  ("put", "/quota/{cache_salt}"): True})
+        level, = (p for p in paths["/loglevel"]["put"]["parameters"] if p["name"] == "level")
+        self.assertTrue(level["required"])
+        for name in level["schema"]["enum"]:
+            self.assertEqual(self.http().ask("PUT", "/loglevel?level=" + name).status, 200, name)
+        self.assertEqual(self.http().ask("PUT", "/loglevel?level=info").status, 200)
+        for path, operations in paths.items():
+            for method, operation in operations.items():
+                self.assertLessEqual({"400", "413", "431"}, operation["responses"].keys(), f"{method} {path}")
 
 
 def digest(tensors, axes, ids):
@@ -251,6 +327,9 @@ class Checksums(AdminCase):
         client = self.http()
         ask = {"instance_id": engine.instance, "block_ids": [1, 2, 3, 5], "chunk_size": 2}
         self.assertEqual(client.post("/cache/checksums", ask).json["block_id_ranges"], [[1, 3], 5])
+        for body in (None, "null"):
+            empty = client.post("/cache/checksums", body)
+            self.assertEqual((empty.status, empty.json["detail"][0]["loc"]), (422, ["body"]))
         for change, status in (({"instance_id": 1}, 404), ({"block_ids": []}, 400), ({"chunk_size": 0}, 400),
                                ({"block_ids": [1 << 40]}, 400), ({"block_ids": [-1]}, 400), ({"block_ids": "x"}, 422),
                                ({"block_ids": [0] * 65537}, 422), ({"chunk_size": -1}, 422)):

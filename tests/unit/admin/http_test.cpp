@@ -28,9 +28,18 @@ TEST(Target, OfARepeatedNameTheLastValueCounts) {
   EXPECT_THAT(request.query, ElementsAre(Pair("a", "2"), Pair("b", "")));
 }
 
+TEST(Target, MayNameItsHost) {
+  for (const auto& [target, path] :
+       {std::pair{"http://h:8080/status?a=1", "/status"}, {"HTTP://h/", "/"}, {"http://h", "/"}}) {
+    Request request;
+    ASSERT_TRUE(parse_target(target, request)) << target;
+    EXPECT_EQ(request.path, path);
+  }
+}
+
 TEST(Target, IsRefusedWhenItIsNone) {
-  for (const char* bad :
-       {"", "*", "http://h/", "/%", "/%2", "/%zz", "/a%00b", "/x?a=%", "/x?%00=1"}) {
+  for (const char* bad : {"", "*", "ftp://h/", "http://", "http:///x", "http://h?x", "/%", "/%2",
+                          "/%zz", "/a%00b", "/x?a=%", "/x?%00=1"}) {
     Request request;
     EXPECT_FALSE(parse_target(bad, request)) << bad;
   }

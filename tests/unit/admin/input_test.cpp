@@ -87,6 +87,29 @@ TEST(Input, ABodyThatIsNoObjectIsOneProblem) {
   }
 }
 
+TEST(Input, ABodyMayBeRequired) {
+  for (const char* body : {"", "null"}) {
+    const Request request = with_body(body);
+    Input input(request);
+    input.require_body();
+    EXPECT_THAT(places(input), ElementsAre(R"(["body"])")) << body;
+  }
+  const Request request = with_body("{}");
+  Input input(request);
+  input.require_body();
+  EXPECT_TRUE(places(input).empty());
+}
+
+TEST(Input, APartOfTheQueryMayBeRequired) {
+  Request request;
+  request.query = {{"level", "info"}};
+  Input input(request);
+  EXPECT_EQ(input.required_query_text("level"), "info");
+  EXPECT_TRUE(places(input).empty());
+  EXPECT_EQ(input.required_query_text("other"), "");
+  EXPECT_THAT(places(input), ElementsAre(R"(["query","other"])"));
+}
+
 TEST(Input, ReadsTheQuery) {
   Request request;
   request.query = {{"n", "7"}, {"tier", "l1"}, {"bad", "7x"}, {"far", "5001"}, {"odd", "l9"}};

@@ -46,8 +46,21 @@ TEST(Router, ThePlaceAtTheEndTakesTheRest) {
 
 TEST(Router, OtherPathsAreNotFound) {
   const Router router = three_routes();
-  for (const char* path : {"/", "/quot", "/quota/", "/quotas", "//quota"})
+  for (const char* path : {"/", "/quot", "/quotas", "/quotas/", "//quota", "//"})
     EXPECT_EQ(answer(router, asking(Verb::get, path)), "404") << path;
+}
+
+TEST(Router, ASlashTooManyLeadsToThePathWithoutIt) {
+  const Router router = three_routes();
+  for (const Verb verb : {Verb::get, Verb::put}) {
+    Request request = asking(verb, "/quota/");
+    request.target_query = "?a=%20b";
+    const auto found = router.find(request);
+    const auto* redirect = std::get_if<Response>(&found);
+    ASSERT_NE(redirect, nullptr);
+    EXPECT_EQ(redirect->status, 307u);
+    EXPECT_THAT(redirect->headers, ElementsAre(Pair("Location", "/quota?a=%20b")));
+  }
 }
 
 TEST(Router, AnotherMethodIsRefusedWithThoseThereAre) {
@@ -64,7 +77,11 @@ TEST(Router, TheDocumentHasEveryRoute) {
   const Json document = three_routes().openapi();
   ASSERT_EQ(document["paths"].size(), 2u);
   EXPECT_EQ(document["paths"]["/quota/{salt}"].size(), 2u);
-  EXPECT_EQ(document["paths"]["/quota/{salt}"]["put"]["parameters"][0]["name"], "salt");
+  const Json& put = document["paths"]["/quota/{salt}"]["put"];
+  EXPECT_EQ(put["parameters"][0]["name"], "salt");
+  for (const char* status : {"200", "400", "401", "403", "413", "431"})
+    EXPECT_TRUE(put["responses"].contains(status)) << status;
+  EXPECT_FALSE(document["paths"]["/quota"]["get"]["responses"].contains("403"));
 }
 
 }  // namespace

@@ -9,7 +9,9 @@
 namespace lmcache::commands {
 namespace {
 
+// Nothing is wider than a terminal of 80 columns.
 constexpr std::size_t kBarWidth = 40;
+constexpr int kModelWidth = 24;
 
 double total(const PoolFill& pool) {
   return pool.pinned + pool.resident + pool.reserved + pool.free;
@@ -34,33 +36,39 @@ std::string bar(const PoolFill& pool) {
 
 std::string pool_lines(const Subject& subject, const PoolFill& pool) {
   const auto part = [&](const char* name, char mark, double bytes) {
-    return format("  %c %s %s (%.1f%%)", mark, name, bytes_text(bytes).c_str(),
+    return format("  %c %-8s %11s (%5.1f%%)", mark, name, bytes_text(bytes).c_str(),
                   100 * bytes / std::max(total(pool), 1.0));
   };
-  return "L1 " + bytes_text(total(pool)) + ", " + obs::clean_text(subject.policy, 24) + "  " +
+  return "L1 " + bytes_text(total(pool)) + ", " + obs::clean_text(subject.policy, 16) + "  " +
          bar(pool) + "\n" + part("pinned", '#', pool.pinned) +
-         part("resident", '=', pool.resident) + part("reserved", '+', pool.reserved) +
+         part("resident", '=', pool.resident) + "\n" + part("reserved", '+', pool.reserved) +
          part("free", '.', pool.free) + "\n";
 }
 
 std::string rate_lines(const Activity& a) {
   const std::string hits = a.hit_ratio ? format("%.1f%%", 100 * *a.hit_ratio) : "-";
-  return format("Hit rate %s   Stored %.2f GB/s   Retrieved %.2f GB/s   Failures %.1f/s\n",
+  return format("Hit rate %s  Stored %.2f GB/s  Retrieved %.2f GB/s  Failures %.1f/s\n",
                 hits.c_str(), a.stored_gb_per_second, a.retrieved_gb_per_second,
                 a.failures_per_second) +
-         format("Evicted %.1f objects/s, %.2f GB/s   Leases expired %.1f/s, orphaned %.1f/s\n",
+         format("Evicted %.1f objects/s, %.2f GB/s\nLeases expired %.1f/s, orphaned %.1f/s\n",
                 a.evicted_objects_per_second, a.evicted_gb_per_second, a.leases_expired_per_second,
                 a.leases_orphaned_per_second);
 }
 
+/// Of a name that is too long the part that tells models of one maker apart.
+std::string model_text(const std::string& model) {
+  const std::size_t maker = model.size() > kModelWidth ? model.rfind('/') + 1 : 0;
+  return obs::clean_text(std::string_view(model).substr(maker), kModelWidth);
+}
+
 std::string engine_lines(const std::vector<EngineActivity>& engines) {
   if (engines.empty()) return "";
-  std::string out = format("\n%-20s %-28s %9s %6s %12s %6s\n", "Engine", "Model", "Stores/s",
-                           "GB/s", "Retrieves/s", "GB/s");
+  std::string out = format("\n%-20s %-*s %8s %6s %11s %6s\n", "Engine", kModelWidth, "Model",
+                           "Stores/s", "GB/s", "Retrieves/s", "GB/s");
   for (const EngineActivity& e : engines)
-    out += format("%-20s %-28s %9.1f %6.2f %12.1f %6.2f\n", obs::clean_text(e.engine, 20).c_str(),
-                  obs::clean_text(e.model, 28).c_str(), e.stores_per_second, e.store_gb_per_second,
-                  e.retrieves_per_second, e.retrieve_gb_per_second);
+    out += format("%-20s %-*s %8.1f %6.2f %11.1f %6.2f\n", obs::clean_text(e.engine, 20).c_str(),
+                  kModelWidth, model_text(e.model).c_str(), e.stores_per_second,
+                  e.store_gb_per_second, e.retrieves_per_second, e.retrieve_gb_per_second);
   return out;
 }
 
@@ -80,7 +88,7 @@ std::string as_text(const Subject& subject, const Activity& a) {
   std::string out =
       obs::clean_text(subject.url, 120) + (subject.healthy ? "  OK" : "  UNHEALTHY") + "\n";
   out += pool_lines(subject, a.pool);
-  out += format("Objects %.0f   Sessions %.0f   Workers %.0f   Connections %.0f (%.0f paused)\n",
+  out += format("Objects %.0f  Sessions %.0f  Workers %.0f  Connections %.0f (%.0f paused)\n",
                 a.objects, a.sessions, a.workers, a.connections, a.connections_paused);
   if (!(a.seconds > 0)) return out;
   return out + rate_lines(a) + engine_lines(a.engines) + operation_lines(a.operations);

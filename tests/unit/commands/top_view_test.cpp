@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 
+#include <sstream>
+
 namespace lmcache::commands {
 namespace {
 
@@ -34,6 +36,28 @@ TEST(TopView, TextHasRatesOnlyAfterAnInterval) {
   Activity first = busy();
   first.seconds = 0;
   EXPECT_THAT(as_text({"u", "LFU", true}, first), Not(HasSubstr("Hit rate")));
+}
+
+TEST(TopView, FitsIn80Columns) {
+  Activity much = busy();
+  constexpr double kTiB = 1024.0 * 1024 * 1024 * 1024;
+  much.pool = {kTiB, kTiB, kTiB, kTiB};
+  much.hit_ratio = 1;
+  much.stored_gb_per_second = much.retrieved_gb_per_second = 999.99;
+  much.evicted_objects_per_second = much.failures_per_second = 99'999.9;
+  much.objects = 9'999'999;
+  much.sessions = 99'999;
+  much.workers = 64;
+  much.connections = much.connections_paused = 4096;
+  much.engines = {{"-9223372036854775807", "deepseek-ai/DeepSeek-V4-Flash", 99'999.9, 99'999.9,
+                   123.45, 234.56}};
+  much.operations = {{"register_kv_cache_engine_driven_context", 99'999.9, 0.5, 0.5}};
+  const std::string text = as_text({"http://127.0.0.1:8080", "IsolatedLRU", true}, much);
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << line;
+  EXPECT_THAT(text, HasSubstr("free"));
+  EXPECT_THAT(text, HasSubstr(" DeepSeek-V4-Flash "));
+  EXPECT_THAT(text, HasSubstr("234.56\n"));
 }
 
 TEST(TopView, WhatAServerSendsCannotDriveTheTerminal) {

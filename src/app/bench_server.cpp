@@ -124,6 +124,7 @@ class ServerCommand final : public BenchCommand {
     const auto make = geometry::model_registration(layout_);
     if (!make) throw UsageError("--layout: " + make.error().text);
     options_.make = *make;
+    options_.model = "lmcache-bench-" + layout_;
     if (options_.urls.empty()) options_.urls = {"tcp://localhost:5555"};
     options_.patience =
         std::chrono::milliseconds(static_cast<std::int64_t>(timeout_seconds_ * 1000));

@@ -90,8 +90,11 @@ std::string name_of(wire::Op op) {
 std::string url_error(const std::string& url) {
   const bool ipc = url.starts_with(kIpc) && url.size() > kIpc.size();
   const std::size_t colon = url.rfind(':');
+  // The resolver takes larger ports too, and leaves their upper digits out.
   const bool tcp = url.starts_with(kTcp) && colon > kTcp.size() && colon + 1 < url.size() &&
-                   url.find_first_not_of("0123456789", colon + 1) == std::string::npos;
+                   url.size() - colon <= 6 &&
+                   url.find_first_not_of("0123456789", colon + 1) == std::string::npos &&
+                   std::stoul(url.substr(colon + 1)) <= 65535;
   return ipc || tcp ? "" : "'" + url + "' is not allowed; allowed: tcp://HOST:PORT or ipc://PATH";
 }
 

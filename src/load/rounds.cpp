@@ -20,12 +20,12 @@ double seconds_between(Clock::time_point begin, Clock::time_point end) {
   return std::chrono::duration<double>(end - begin).count();
 }
 
-WorkerOptions worker_options(const LoadOptions& options, std::uint64_t run) {
+WorkerOptions worker_options(const LoadOptions& options) {
   WorkerOptions out;
   out.urls = options.urls;
   out.make = options.make;
   out.make_tensors = options.make_tensors;
-  out.model = "lmcache-bench-" + std::to_string(run);
+  out.model = options.model;
   out.patience = options.patience;
   out.stop = options.stop;
   for (const std::string& url : options.urls) {
@@ -50,7 +50,7 @@ class Load {
   explicit Load(const LoadOptions& options) : options_(options) {
     std::random_device random;
     const std::uint64_t run = std::uint64_t{random()} << 32 | random();
-    const WorkerOptions common = worker_options(options, run);
+    const WorkerOptions common = worker_options(options);
     for (unsigned i = 0; i < options.concurrency; ++i)
       workers_.push_back(std::make_unique<Worker>(common, run + i));
     for (const std::string& url : options.urls) result_.servers.emplace_back().url = url;

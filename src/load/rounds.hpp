@@ -19,6 +19,9 @@ inline constexpr std::array<std::string_view, 4> kOperationNames{"noop", "store"
 struct LoadOptions {
   std::vector<std::string> urls;  ///< one or two
   geometry::MakeRegistration make = nullptr;
+  /// Name to register under: the same in every run, because servers keep a bounded number of metric
+  /// rows by model. Tokens differ from run to run, so nothing is shared all the same.
+  std::string model;
   MakeTensors make_tensors = &make_shared_tensors;
   unsigned concurrency = 1;     ///< workers, each with its connections and its memory
   std::uint32_t tokens = 1024;  ///< of a sequence; whole chunks

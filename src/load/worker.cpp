@@ -29,12 +29,11 @@ std::uint32_t chunk_tokens_of(Client& client) {
 Worker::Worker(const WorkerOptions& options, std::uint64_t seed)
     : options_(options),
       seed_(seed),
-      instance_(static_cast<std::int64_t>(seed_of(seed, 0) >> 1)),
       memory_(options.make, options.chunk_tokens, options.chunks, options.make_tensors) {
   for (const std::string& url : options.urls) {
     clients_.push_back(std::make_unique<Client>(url, options.patience, options.stop));
     clients_.back()->call(wire::Op::kRegisterKvCache,
-                          memory_.registration(instance_, options.model));
+                          memory_.registration(name_.id(), options.model));
   }
   memory_.tensors().registered();
 }
@@ -43,7 +42,7 @@ Worker::~Worker() {
   for (const auto& client : clients_) {
     try {
       client->hurry(kTidyingPatience);
-      client->call(wire::Op::kUnregisterKvCache, {encode_integer(instance_)});
+      client->call(wire::Op::kUnregisterKvCache, {encode_integer(name_.id())});
     } catch (const std::exception&) {
       // Its connection ends here; the server reaps what is silent.
     }
@@ -96,12 +95,12 @@ void Worker::await_end(const Client& client, wire::ByteView event) {
 
 void Worker::store(std::size_t server) {
   transfer(server, wire::Op::kStore,
-           store_frames(key_, instance_, memory_.block_ids(), memory_.tensors().event()));
+           store_frames(key_, name_.id(), memory_.block_ids(), memory_.tensors().event()));
 }
 
 void Worker::retrieve(std::size_t server) {
   transfer(server, wire::Op::kRetrieve,
-           retrieve_frames(key_, instance_, memory_.block_ids(), memory_.tensors().event()));
+           retrieve_frames(key_, name_.id(), memory_.block_ids(), memory_.tensors().event()));
 }
 
 std::int64_t Worker::try_look_up(std::size_t server) {

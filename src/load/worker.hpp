@@ -4,6 +4,7 @@
 
 #include "load/client.hpp"
 #include "load/engine_memory.hpp"
+#include "load/worker_name.hpp"
 
 #include <memory>
 #include <vector>
@@ -15,7 +16,7 @@ struct WorkerOptions {
   std::vector<std::string> urls;
   geometry::MakeRegistration make = nullptr;
   MakeTensors make_tensors = &make_shared_tensors;
-  std::string model;  ///< name it registers under; unused elsewhere, so that nothing is shared
+  std::string model;  ///< name it registers under
   std::uint32_t chunk_tokens = 0, chunks = 0;
   std::chrono::milliseconds patience{30'000};
   Stop stop;
@@ -64,7 +65,7 @@ class Worker {
   WorkerOptions options_;
   std::uint64_t seed_, sequences_ = 0, lookups_ = 0;
   std::uint64_t sequence_seed_ = 0;
-  std::int64_t instance_;
+  WorkerName name_;
   EngineMemory memory_;
   SequenceKey key_;
   std::vector<std::string> open_;                 ///< request ids that have looked up and not ended

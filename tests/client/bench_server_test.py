@@ -14,7 +14,7 @@ import urllib.request
 
 import msgspec
 import zmq
-from server import BINARY, PATIENCE, ServerCase, eventually, open_terminal
+from server import BINARY, PATIENCE, Server, ServerCase, eventually, open_terminal
 
 pack, unpack = msgspec.msgpack.encode, msgspec.msgpack.decode
 SMALL = ("--tokens", "256", "--requests", "2")
@@ -105,6 +105,26 @@ class BenchServer(ServerCase):
         self.assertEqual(set(report["speed_ratio"]), {"noop", "store", "lookup", "retrieve"})
         self.assertGreater(min(report["speed_ratio"].values()), 0)
 
+    def test_runs_share_a_model_and_nothing_else(self):
+        # Of a size that two fit in side by side: LFU would take what one has just stored to make room for the other.
+        server = Server(["--l1-size-gb", "1", "--eviction-policy", "LRU"])
+        self.addCleanup(server.discard)
+        running = [subprocess.Popen([BINARY, "bench", "server", server.url, "--tokens", "256", "--requests", "10"],
+                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+        for process in running:
+            out, err = process.communicate(timeout=PATIENCE)
+            self.assertEqual((process.returncode, err), (0, ""), out)
+            self.assertRegex(out, r"(?m)^blocks compared 176, bad 0$")
+        for _ in range(6):
+            self.report(server.url, *SMALL)  # finds nothing of others: else its retrieves would bring other bytes back
+        with urllib.request.urlopen(server.http + "/metrics", timeout=PATIENCE) as answer:
+            page = answer.read().decode()
+        models = set(re.findall(r'lmcache_mp_lookups_requests_total{.*?model_name="(.*?)"', page))
+        self.assertEqual(models, {"lmcache-bench-dense"})
+        workers = set(re.findall(r'lmcache_mp_num_chunks_loaded_total{.*?worker_id="(.*?)"', page))
+        self.assertLessEqual(len(workers), 4, "whoever comes later takes a name again")
+        self.assertEqual(server.stop(), 0, server.log())
+
     def test_the_table(self):
         done = bench(self.server.url, *SMALL)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
@@ -185,7 +205,8 @@ class BenchServer(ServerCase):
         self.fails(1, "a store was answered false", self.server.url, "--tokens", "4096", "--requests", "1")
 
     def test_mistakes(self):
-        for text, *args in (("allowed: tcp://HOST:PORT or ipc://PATH", "localhost"), ("--device: tpu", "--device", "tpu"),
+        for text, *args in (("allowed: tcp://HOST:PORT or ipc://PATH", "localhost"),
+                            ("'tcp://localhost:71091' is not allowed", "tcp://localhost:71091"), ("--device: tpu", "--device", "tpu"),
                             ("no model is called 'gpt'", "--layout", "gpt"), ("--concurrency", "--concurrency", "0"),
                             ("--format", "--format", "xml"), ("c", "tcp://a:1", "tcp://b:2", "tcp://c:3")):
             self.assertEqual(self.fails(2, text, *args).stdout, "")

@@ -11,8 +11,10 @@
 
 #include <boost/uuid/random_generator.hpp>
 #include <boost/uuid/uuid_io.hpp>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <iostream>
 #include <stdexcept>
@@ -53,6 +55,34 @@ int serve(ServerConfig config) {
   return app::run_server(config, std::move(passed));
 }
 
+/// After what was logged, and not at all where stderr would hold up the end.
+int failed(const char* text, int code) {
+  if (obs::finish_log())
+    std::fprintf(stderr, "lmcache server: %s\n", obs::clean_text(text, 500).c_str());
+  return code;
+}
+
+int run(app::Invocation& invocation) {
+  std::fputs(invocation.out.c_str(), stdout);
+  std::fputs(invocation.err.c_str(), stderr);
+  if (invocation.action == app::Invocation::Action::kBench) return app::run_bench(invocation.args);
+  if (invocation.action == app::Invocation::Action::kExit) return invocation.exit_code;
+  if (invocation.action == app::Invocation::Action::kCommand)
+    return commands::run(invocation.command, std::cout, std::cerr);
+  return serve(std::move(invocation.config));
+}
+
+/// The exit code of a command that would have this one: whoever asked for output that could not be
+/// written (a full disk) must not take it for whole. std::cout goes through stdout too.
+int after_output(int code) {
+  errno = 0;
+  const bool failed = std::fflush(stdout) != 0 || std::ferror(stdout) != 0;
+  if (!failed || code != 0) return code;
+  std::fprintf(stderr, "lmcache: cannot write to stdout: %s\n",
+               errno != 0 ? std::strerror(errno) : "some of it failed");
+  return 1;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -62,18 +92,10 @@ int main(int argc, char** argv) {
     const std::vector<std::string> args(argv + 1, argv + argc);
     auto invocation =
         app::parse_command_line(args, [](const char* name) { return std::getenv(name); });
-    std::fputs(invocation.out.c_str(), stdout);
-    std::fputs(invocation.err.c_str(), stderr);
-    if (invocation.action == app::Invocation::Action::kBench)
-      return app::run_bench(invocation.args);
-    if (invocation.action == app::Invocation::Action::kExit) return invocation.exit_code;
-    if (invocation.action == app::Invocation::Action::kCommand)
-      return commands::run(invocation.command, std::cout, std::cerr);
-    return serve(std::move(invocation.config));
+    return after_output(run(invocation));
+  } catch (const app::UsageError& error) {
+    return failed(error.what(), 2);
   } catch (const std::exception& error) {
-    // After what was logged, and not at all where stderr would hold up the end.
-    if (obs::finish_log())
-      std::fprintf(stderr, "lmcache server: %s\n", obs::clean_text(error.what(), 500).c_str());
-    return 1;
+    return failed(error.what(), 1);
   }
 }

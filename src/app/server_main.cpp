@@ -3,6 +3,7 @@
 #include "admin/health.hpp"
 #include "admin/routes.hpp"
 #include "admin/server.hpp"
+#include "app/cli.hpp"
 #include "app/early_signals.hpp"
 #include "app/service_manager.hpp"
 #include "engine/dispatcher.hpp"
@@ -89,12 +90,20 @@ void log_failures() {
   }
 }
 
+/// A token that cannot be used is a setting that is not taken, like those of the command line.
+admin::HttpOptions http_options(const ServerConfig& config) {
+  auto options = admin::HttpOptions::from(config);
+  if (!options) throw UsageError(options.error().text);
+  return std::move(*options);
+}
+
 /// The admin server of a running daemon, with what its routes look at.
 class Admin {
  public:
-  Admin(const ServerConfig& config, engine::Engine& engine, const net::Server& server)
+  Admin(const ServerConfig& config, admin::HttpOptions options, engine::Engine& engine,
+        const net::Server& server)
       : context_{config, engine, server, phase_},
-        http_(options(config), admin::all_routes(context_)) {}
+        http_(std::move(options), admin::all_routes(context_)) {}
 
   void start(std::vector<net::ListeningSocket> passed) {
     if (context_.config.http) require(http_.start(std::move(passed)));
@@ -103,12 +112,6 @@ class Admin {
   [[nodiscard]] const admin::HttpServer& http() const noexcept { return http_; }
 
  private:
-  static admin::HttpOptions options(const ServerConfig& config) {
-    auto options = admin::HttpOptions::from(config);
-    if (!options) throw std::runtime_error(options.error().text);
-    return std::move(*options);
-  }
-
   std::atomic<admin::Phase> phase_{admin::Phase::kStarting};
   admin::Context context_;
   admin::HttpServer http_;
@@ -144,7 +147,9 @@ struct Signals {
 void reopen_log_on(boost::asio::signal_set& hangups) {
   hangups.async_wait([&hangups](const boost::system::error_code& cancelled, int) {
     if (cancelled) return;
-    if (const Status opened = obs::reopen_log(); opened) {
+    if (obs::log_options().file.empty()) {
+      obs::log_event(Level::kInfo, "SIGHUP: there is no --log-file to open anew");
+    } else if (const Status opened = obs::reopen_log(); opened) {
       obs::log_event(Level::kInfo, "log opened anew");
     } else {
       obs::log_event(Level::kError, "log not opened anew", {{"reason", opened.error().text}});
@@ -194,12 +199,13 @@ bool serve_until_signal(Signals& signals, net::Server& server, Admin& admin,
 
 int run_server(const ServerConfig& config, PassedSockets passed) {
   Signals signals;
+  admin::HttpOptions http = http_options(config);
   raise_descriptor_limit();
   const pool::Arena arena = map_l1(config);
   engine::Engine engine(config, arena.memory());
   engine::Dispatcher dispatcher(engine);
   net::Server server(net::NetOptions::from(config), dispatcher);
-  Admin admin(config, engine, server);
+  Admin admin(config, std::move(http), engine, server);
   signals.take_over();  // a socket's file must not stay behind
   require(server.start(std::move(passed.request)));
   admin.start(std::move(passed.http));

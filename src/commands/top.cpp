@@ -89,6 +89,7 @@ Result<Outcome> top(const Target& target, const TopOptions& options, std::ostrea
     } else {
       out << as_text(after->subject, activity) << std::endl;
     }
+    if (!out) break;  // a full disk; whoever called says so
     before = std::move(after);
   }
   Outcome outcome{Report("Top")};

@@ -102,6 +102,18 @@ class StartStop(unittest.TestCase):
         with Server() as server:
             server.process.send_signal(signal.SIGHUP)
             self.assertEqual(server.stop(), (0, ""))
+            self.assertFalse([line for line in server.lines if "opened anew" in line])
+            self.assertTrue([line for line in server.lines if "SIGHUP: there is no --log-file to open anew" in line])
+
+    def test_a_token_that_cannot_be_used_is_wrong_usage(self):
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write("short\n")
+            file.flush()
+            for path, text in ((file.name, "16 to 4096 printable characters"), ("/nonexistent/token", "cannot read a token")):
+                done = run("server", "--port", "0", "--http-port", "0", "--http-token-file", path)
+                self.assertEqual((done.returncode, done.stderr.count("\n")), (2, 1), done)
+                self.assertTrue(done.stderr.startswith("lmcache server: "), done.stderr)
+                self.assertIn(text, done.stderr)
 
     def test_a_log_file_that_cannot_be_opened_says_what_to_do(self):
         self.assert_start_fails(run("server", "--log-file", "/nonexistent/log"), "--log-file", "folder must exist")

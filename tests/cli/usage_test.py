@@ -1,12 +1,13 @@
 """Exit codes and one-line messages of the real binary."""
 
 import os
+import subprocess
 import sys
 import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from lmcache_cli import run
+from lmcache_cli import BINARY, clean_environment, run
 
 
 class Usage(unittest.TestCase):
@@ -31,6 +32,15 @@ class Usage(unittest.TestCase):
             self.assertTrue(result.stdout.startswith("usage: lmcache server"))
         for group in ("Request socket", "Requests", "L1 cache", "Limits", "Observability"):
             self.assertIn(f"\n{group}\n", result.stdout)
+
+    def test_output_that_cannot_be_written_is_a_failure(self):
+        for args in (["--help"], ["--version"], ["server", "--help"], ["server", "--print-config"], ["bench", "--help"],
+                     ["bench", "trace", "--requests", "10"], ["ping", "--help"], ["doctor", "--url", "http://127.0.0.1:1"]):
+            with open("/dev/full", "w") as full:
+                done = subprocess.run([BINARY, *args], env=clean_environment(), stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+            self.assertEqual(done.returncode, 1, args)
+            if args[0] != "doctor":  # it may have found something too
+                self.assertRegex(done.stderr, r"^lmcache: cannot write to stdout: .+\n$", args)
 
     def test_no_command_is_help_and_two(self):
         result = run()

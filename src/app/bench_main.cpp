@@ -2,6 +2,7 @@
 
 #include "app/bench_command.hpp"
 #include "app/cli.hpp"
+#include "commands/unknown_word.hpp"
 #include "obs/clean_text.hpp"
 
 #include <cstdio>
@@ -52,6 +53,8 @@ int run_bench(const std::vector<std::string>& args) {
   BenchCommandLine line;
   CLI::App& app = line.app();
   try {
+    if (const std::string mistake = commands::unknown_word(app, args); !mistake.empty())
+      return fail(2, mistake.c_str());
     app.parse(std::vector<std::string>(args.rbegin(), args.rend()));
   } catch (const CLI::CallForHelp&) {
     const auto given = app.get_subcommands();

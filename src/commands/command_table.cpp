@@ -4,6 +4,9 @@
 
 #include <CLI/CLI.hpp>
 
+#include <charconv>
+#include <cmath>
+
 namespace lmcache::commands {
 namespace {
 
@@ -11,7 +14,11 @@ namespace {
 void add_target(CLI::App& app, Given& given) {
   app.add_option("--url", given.url,
                  "admin HTTP of the server, http://HOST:PORT or unix:/PATH "
-                 "(default http://localhost:8080)");
+                 "(default http://localhost:8080)")
+      ->check([](const std::string& url) {
+        const auto endpoint = parse_url(url);
+        return endpoint ? std::string() : endpoint.error().text;
+      });
   app.add_option("--format", given.format, "terminal or json")
       ->check(CLI::IsMember({"terminal", "json"}));
   app.add_option("--token-file", given.token_file, "file whose first line is the bearer token");
@@ -23,6 +30,15 @@ void add_target(CLI::App& app, Given& given) {
 void add_delivery(CLI::App& app, Given& given) {
   app.add_option("--output", given.output, "also write the report to this file");
   app.add_flag("-q,--quiet", given.quiet, "print nothing; the exit code tells");
+}
+
+/// What is wrong with a limit; how much is too much is the server's to say.
+std::string limit_error(const std::string& text) {
+  double value = 0;
+  const char* end = text.data() + text.size();
+  const auto read = std::from_chars(text.data(), end, value);
+  if (read.ec == std::errc{} && read.ptr == end && std::isfinite(value) && value >= 0) return "";
+  return "'" + text + "' is not allowed; allowed: a number, 0 or more";
 }
 
 void declare_top(CLI::App* command, TopOptions& options) {
@@ -93,7 +109,7 @@ void declare(CLI::App& app, Given& given, Action& action) {
           [&](const Target& target) { return set_quota(target, given.salt, given.limit_gb); })
       ->add_option("--limit-gb", given.limit_gb, "GiB, 0 or more")
       ->required()
-      ->check(CLI::NonNegativeNumber);
+      ->check(limit_error);
   of_salt("get", "Show a limit and its use",
           [&](const Target& target) { return get_quota(target, given.salt); });
   of_salt("delete", "Take a limit away",
@@ -106,8 +122,10 @@ void declare(CLI::App& app, Given& given, Action& action) {
                          });
   check->add_option("--l1-size-gb", given.plan.l1_gib, "size L1 is to have")
       ->check(CLI::Range(0.001, 65536.0));
-  check->add_option("--port", given.plan.request_port, "request port it is to have");
-  check->add_option("--http-port", given.plan.http_port, "admin port it is to have");
+  check->add_option("--port", given.plan.request_port, "request port it is to have")
+      ->check(CLI::Range(0u, 65535u));
+  check->add_option("--http-port", given.plan.http_port, "admin port it is to have")
+      ->check(CLI::Range(0u, 65535u));
 
   leaf(quota, "list", "Show all limits", [](const Target& target) { return list_quotas(target); });
 }

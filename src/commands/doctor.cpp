@@ -96,7 +96,9 @@ bool too_old(const std::string& driver, const Plan& plan) {
 
 Check gpus(const Machine& m, const Plan& plan) {
   if (!m.gpu_driver) return {"gpus", Verdict::kOk, "no NVIDIA driver; engines on CPU only"};
-  Check check{"gpus", Verdict::kOk, to_string(m.gpus.size()) + " GPUs, driver " + *m.gpu_driver};
+  Check check{"gpus", Verdict::kOk,
+              to_string(m.gpus.size()) + (m.gpus.size() == 1 ? " GPU" : " GPUs") + ", driver " +
+                  *m.gpu_driver};
   if (m.gpus.empty()) {
     check.verdict = Verdict::kFail;
     check.cure = "the driver is loaded and sees no GPU: see `dmesg | grep -i nvrm`";
@@ -115,7 +117,8 @@ Check gpus(const Machine& m, const Plan& plan) {
 }
 
 Check numa(const Machine& m) {
-  Check check{"numa", Verdict::kOk, to_string(m.numa_nodes) + " nodes"};
+  Check check{"numa", Verdict::kOk,
+              to_string(m.numa_nodes) + (m.numa_nodes == 1 ? " node" : " nodes")};
   if (m.numa_nodes > 1) {
     check.verdict = Verdict::kWarn;
     check.cure =
@@ -126,11 +129,14 @@ Check numa(const Machine& m) {
 }
 
 Check port(const char* name, const char* flag, std::uint16_t number, std::optional<bool> is_free,
-           const Machine& m) {
+           bool answers, const Machine& m) {
   const std::string text = to_string(number);
   if (is_free.value_or(true)) return {name, Verdict::kOk, text + " is free"};
-  if (std::ranges::count(m.server_ports, number) > 0)
+  if (answers || std::ranges::count(m.server_ports, number) > 0)
     return {name, Verdict::kOk, text + " is in use, a server answers"};
+  if (!m.silence.empty())
+    return {name, Verdict::kWarn, text + " is in use, maybe by the server that does not answer",
+            "see running_server first"};
   if (m.server_wants_token)
     return {name, Verdict::kWarn, text + " is in use, maybe by the running server",
             "give --token-file: the server then says which ports are its own"};
@@ -139,6 +145,16 @@ Check port(const char* name, const char* flag, std::uint16_t number, std::option
 }
 
 Check running_server(const Machine& m, const Plan& plan) {
+  if (!m.silence.empty())
+    return {"running_server", Verdict::kFail, "does not answer: " + m.silence,
+            "it hangs, is stopped, or a firewall is in between: `systemctl status lmcache` and its "
+            "log, then `systemctl restart lmcache`"};
+  if (!m.stranger.empty())
+    return {"running_server", Verdict::kWarn, "something else answers: " + m.stranger,
+            "give --url of a server's admin HTTP; `ss -ltnp` says who has which port"};
+  if (!m.server_version && m.request_port_answers)
+    return {"running_server", Verdict::kOk,
+            "at " + to_string(plan.request_port) + ", without admin HTTP to ask at --url"};
   if (!m.server_version) return {"running_server", Verdict::kOk, "none"};
   Check check{"running_server", Verdict::kOk, "version " + *m.server_version};
   if (m.server_illness) {
@@ -179,8 +195,9 @@ std::vector<Check> examine(const Machine& machine, const Plan& plan) {
           ipc_namespace(machine),
           gpus(machine, plan),
           numa(machine),
-          port("request_port", "--port", plan.request_port, machine.request_port_free, machine),
-          port("http_port", "--http-port", plan.http_port, machine.http_port_free, machine),
+          port("request_port", "--port", plan.request_port, machine.request_port_free,
+               machine.request_port_answers, machine),
+          port("http_port", "--http-port", plan.http_port, machine.http_port_free, false, machine),
           running_server(machine, plan)};
 }
 

@@ -24,6 +24,9 @@ struct Machine {
   std::vector<std::string> unusable_devices;  ///< device files that are missing or closed to us
   std::uint32_t numa_nodes = 1;
   std::optional<bool> request_port_free, http_port_free;
+  bool request_port_answers = false;  ///< the protocol, to one who asked where it is taken
+  std::string silence;                ///< why there is no answer from --url, where somebody listens
+  std::string stranger;               ///< what came from --url that no server says
   std::optional<std::string> server_version;  ///< of the server that answers at --url
   std::optional<std::string> server_illness;  ///< what it says is wrong with itself
   bool server_wants_token = false;            ///< and says no more for want of it

@@ -1,17 +1,20 @@
 // `lmcache doctor`: asks the server at --url, looks around, reports.
 #include "commands/command.hpp"
 #include "commands/doctor.hpp"
+#include "load/client.hpp"
 #include "obs/clean_text.hpp"
+
+#include <algorithm>
 
 namespace lmcache::commands {
 namespace {
 
 using boost::beast::http::verb;
 
-std::optional<HttpReply> answer_of(const Target& target, const char* path, std::string token) {
-  auto reply = ask(target.endpoint, {verb::get, path, "", std::move(token), target.timeout});
-  if (!reply) return std::nullopt;
-  return std::move(*reply);
+constexpr std::chrono::milliseconds kProbeTime{2000};  // for somebody who may speak no ZMTP at all
+
+Result<HttpReply> answer_of(const Target& target, const char* path, std::string token) {
+  return ask(target.endpoint, {verb::get, path, "", std::move(token), target.timeout});
 }
 
 /// The port it was reached at, and those it names; 0 is one it does not have.
@@ -31,16 +34,44 @@ std::vector<std::uint16_t> ports_of(const Target& target) {
 void ask_server(const Target& target, Machine& machine) {
   // A server that asks for a token tells its health without one, and nothing else.
   const auto health = answer_of(target, "/healthcheck", "");
-  const Json body = health ? Json::parse(health->body, nullptr, false) : Json();
-  if (!body.is_object() || !body.contains("status")) return;  // nobody, or somebody else
-  machine.server_version = "unknown";
-  if (health->status == 503) machine.server_illness = body.value("reason", "");
+  if (!health) {
+    const Error& error = health.error();
+    if (error.cause == Cause::kTimeout) machine.silence = error.text;
+    if (error.cause == Cause::kMalformed) machine.stranger = error.text;
+    return;
+  }
+  const Json body = Json::parse(health->body, nullptr, false);
+  if (!body.is_object() || !body.contains("status")) {
+    machine.stranger =
+        "HTTP " + std::to_string(health->status) + " from " + target.endpoint.url + "/healthcheck";
+    return;
+  }
   const auto version = answer_of(target, "/version", target.token);
-  machine.server_wants_token = version && version->status == 401;
-  const Json said = version ? Json::parse(version->body, nullptr, false) : Json();
-  if (said.is_string()) machine.server_version = said.get<std::string>();
-  if (!said.is_string() && !machine.server_wants_token) return;  // another kind of server
+  if (!version) {
+    machine.silence = version.error().text;
+    return;
+  }
+  machine.server_wants_token = version->status == 401;
+  const Json said = Json::parse(version->body, nullptr, false);
+  if (!said.is_string() && !machine.server_wants_token) {
+    machine.stranger = "no version at " + target.endpoint.url + "/version";
+    return;
+  }
+  machine.server_version = said.is_string() ? said.get<std::string>() : "unknown";
+  if (health->status == 503) machine.server_illness = body.value("reason", "");
   machine.server_ports = ports_of(target);
+}
+
+/// Whether whoever has the request port speaks the protocol: a server without admin HTTP tells of
+/// itself in no other way.
+bool answers_requests(std::uint16_t port, std::chrono::milliseconds patience) {
+  try {
+    load::Client client("tcp://127.0.0.1:" + std::to_string(port), patience, [] { return false; });
+    client.call(wire::Op::kNoop, {});
+    return true;
+  } catch (const std::exception&) {
+    return false;
+  }
 }
 
 /// "warn  memlock         8 MiB", and the cure below it.
@@ -61,6 +92,9 @@ std::string line_of(const Check& check) {
 Result<Outcome> doctor(const Target& target, const Plan& plan) {
   Machine machine = look_around(plan);
   ask_server(target, machine);
+  if (machine.request_port_free == false)
+    machine.request_port_answers =
+        answers_requests(plan.request_port, std::min(target.timeout, kProbeTime));
   Outcome outcome{Report("Doctor")};
   std::string failed;
   for (const Check& check : examine(machine, plan)) {

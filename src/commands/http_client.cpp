@@ -25,11 +25,25 @@ using Code = boost::system::error_code;
 
 constexpr std::uint64_t kReplyBytesMax = 256ull << 20;
 
-Error no_reply(const Endpoint& endpoint, const Code& code) {
-  const bool late = code == boost::beast::error::timeout;
-  return {late ? Cause::kTimeout : Cause::kNotServed,
-          (late ? "no answer in time from " : "cannot connect to ") + endpoint.url + ": " +
+Error no_reply(const Endpoint& endpoint, const Code& code, const char* failure) {
+  const bool late = code == boost::beast::error::timeout || code == asio::error::timed_out;
+  // A unix socket that is not there is as good as one where nobody listens.
+  const bool nobody = code == asio::error::connection_refused ||
+                      code == boost::system::errc::no_such_file_or_directory;
+  return {late     ? Cause::kTimeout
+          : nobody ? Cause::kNotServed
+                   : Cause::kMalformed,
+          std::string(late ? "no answer in time from" : failure) + " " + endpoint.url + ": " +
               code.message()};
+}
+
+constexpr const char* kCannotConnect = "cannot connect to";
+constexpr const char* kNoHttp = "no HTTP answer from";
+
+/// The resolver takes larger numbers too, and leaves their upper digits out.
+bool is_port(const std::string& text) {
+  return !text.empty() && text.size() <= 5 &&
+         text.find_first_not_of("0123456789") == std::string::npos && std::stoul(text) <= 65535;
 }
 
 Result<std::vector<Address>> addresses_of(const Endpoint& endpoint) {
@@ -39,7 +53,7 @@ Result<std::vector<Address>> addresses_of(const Endpoint& endpoint) {
   asio::ip::tcp::resolver resolver(context);
   Code code;
   const auto found = resolver.resolve(endpoint.host, endpoint.port, code);
-  if (code) return no_reply(endpoint, code);
+  if (code) return no_reply(endpoint, code, kCannotConnect);
   std::vector<Address> addresses;
   for (const auto& entry : found) addresses.emplace_back(entry.endpoint());
   return addresses;
@@ -66,12 +80,12 @@ Result<HttpReply> exchange(asio::io_context& context, Stream& stream, const Endp
   request.prepare_payload();
   request.keep_alive(false);
   Code code = step(context, [&](auto done) { http::async_write(stream, request, done); });
-  if (code) return no_reply(endpoint, code);
+  if (code) return no_reply(endpoint, code, kNoHttp);
   boost::beast::flat_buffer buffer;
   http::response_parser<http::string_body> parser;
   parser.body_limit(kReplyBytesMax);
   code = step(context, [&](auto done) { http::async_read(stream, buffer, parser, done); });
-  if (code) return no_reply(endpoint, code);
+  if (code) return no_reply(endpoint, code, kNoHttp);
   return HttpReply{parser.get().result_int(), std::move(parser.get().body())};
 }
 
@@ -93,15 +107,13 @@ Result<Endpoint> parse_url(std::string url) {
     endpoint.host = rest.substr(0, colon);
     if (bracketed && close != std::string::npos) endpoint.host = rest.substr(1, close - 1);
     if (colon != std::string::npos) endpoint.port = rest.substr(colon + 1);
-    const bool digits = !endpoint.port.empty() && endpoint.port.size() <= 5 &&
-                        endpoint.port.find_first_not_of("0123456789") == std::string::npos;
-    if (endpoint.url.starts_with("http://") && !endpoint.host.empty() && digits &&
+    if (endpoint.url.starts_with("http://") && !endpoint.host.empty() && is_port(endpoint.port) &&
         rest.find('/') == std::string::npos)
       return endpoint;
   }
-  return Error{Cause::kMalformed, "--url: '" + url +
-                                      "' is not allowed; allowed: http://HOST:PORT or "
-                                      "unix:/PATH"};
+  return Error{Cause::kMalformed, "'" + url +
+                                      "' is not allowed; allowed: http://HOST:PORT, a port "
+                                      "up to 65535, or unix:/PATH"};
 }
 
 Result<HttpReply> ask(const Endpoint& endpoint, const HttpRequest& request) {
@@ -115,7 +127,7 @@ Result<HttpReply> ask(const Endpoint& endpoint, const HttpRequest& request) {
     code = step(context, [&](auto done) { stream.async_connect(address, done); });
     if (!code) return exchange(context, stream, endpoint, request);
   }
-  return no_reply(endpoint, code);
+  return no_reply(endpoint, code, kCannotConnect);
 }
 
 std::string escaped(std::string_view text) {

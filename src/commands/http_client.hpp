@@ -33,7 +33,9 @@ struct HttpReply {
   unsigned status = 0;
   std::string body;
 };
-/// The reply, whatever its status; an error if there was none. Its text names the URL.
+/// The reply, whatever its status; an error if there was none, whose text names the URL: kNotServed
+/// where nobody listens, kTimeout where nobody answers, kMalformed where no HTTP comes back or the
+/// way there is not known.
 [[nodiscard]] Result<HttpReply> ask(const Endpoint& endpoint, const HttpRequest& request);
 
 /// Percent-encodes what may not stand in a path segment or query value.

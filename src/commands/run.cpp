@@ -1,6 +1,7 @@
 #include "commands/run.hpp"
 
 #include "commands/command_table.hpp"
+#include "commands/unknown_word.hpp"
 #include "obs/clean_text.hpp"
 
 #include <CLI/CLI.hpp>
@@ -17,16 +18,18 @@ constexpr const char* kEngineUrl = "http://localhost:8000";
 Result<Target> target_of(const Given& given) {
   Target target;
   const bool engine = given.what == "engine";
-  auto endpoint = parse_url(given.url.empty() ? (engine ? kEngineUrl : kServerUrl) : given.url);
-  if (!endpoint) return endpoint.error();
-  target.endpoint = std::move(*endpoint);
+  target.endpoint =
+      parse_url(given.url.empty() ? (engine ? kEngineUrl : kServerUrl) : given.url).value();
   target.timeout =
       std::chrono::milliseconds(static_cast<std::int64_t>(given.timeout_seconds * 1000));
   if (given.token_file.empty()) return target;
   std::ifstream file(given.token_file);
-  if (!std::getline(file, target.token) || target.token.empty())
+  const auto is_printable = [](char c) { return c > 0x20 && c < 0x7f; };
+  if (!std::getline(file, target.token) || target.token.empty() ||
+      !std::ranges::all_of(target.token, is_printable))
     return Error{Cause::kMalformed, "cannot read a token from --token-file '" + given.token_file +
-                                        "'; it must be a readable file with one line"};
+                                        "'; it must be a readable file with one line of printable "
+                                        "characters without spaces"};
   return target;
 }
 
@@ -71,6 +74,8 @@ int run(const std::vector<std::string>& args, std::ostream& out, std::ostream& e
   declare(app, given, action);
   std::vector<std::string> words(args.rbegin(), args.rend());  // CLI11 takes them from the back
   try {
+    if (const std::string mistake = unknown_word(app, args); !mistake.empty())
+      return fail(err, name, mistake, 2);
     app.parse(std::move(words));
   } catch (const CLI::CallForHelp& help) {
     app.exit(help, out, err);

@@ -175,12 +175,19 @@ class Commands(AdminCase):
             self.assertIn("line 1 of the metrics is not a sample", self.fails(1, "top", "--once", "--url", url).stderr)
 
     def test_kvcache(self):
-        engine = Engine(self.connect(), [dense()], 2048).register()
+        engine = Engine(self.connect(), [dense()], 2048, salt="team-a").register()
         toks = tokens(1024)
         self.assertTrue(engine.store(toks, unique("store")))
-        objects = self.report("kvcache", "list", "--model", engine.model)["metrics"]["objects"]
-        self.assertEqual(len({o["chunk_hash_hex"] for o in objects}), 4)
-        self.assertEqual(len(self.report("kvcache", "list", "--model", engine.model, "--limit", "3")["metrics"]["objects"]), 3)
+        listed = self.report("kvcache", "list", "--model", engine.model)["metrics"]
+        self.assertEqual(len({o["chunk_hash_hex"] for o in listed["objects"]}), 4)
+        self.assertEqual({o["cache_salt"] for o in listed["objects"]}, {"team-a"})
+        self.assertNotIn("cut_at_limit", listed)
+        self.assertNotIn("cut_at_limit", self.report("kvcache", "list", "--model", engine.model, "--limit", "4")["metrics"])
+        cut = self.report("kvcache", "list", "--model", engine.model, "--limit", "3")["metrics"]
+        self.assertEqual((len(cut["objects"]), cut["cut_at_limit"]), (3, 3))
+        table = lmcache("kvcache", "list", "--model", engine.model, "--limit", "3", "--url", self.server.http).stdout
+        self.assertRegex(table, r"(?m)^There are more; cut at --limit: +3$")
+        self.assertRegex(table, r"(?m)^Cache salt: +team-a$")
         rid = unique("lookup")
         self.assertEqual(engine.lookup(toks[:256], rid), 1)
         self.assertEqual(self.report("kvcache", "clear")["metrics"], {"status": "OK"})
@@ -211,6 +218,9 @@ class Commands(AdminCase):
             self.assertEqual(quota("delete", salt)["status"], "removed")
             self.assertEqual(quota("delete", salt)["status"], "not_found")
         self.assertFalse(quota("get", "a b/c")["exists"])
+        eventually(lambda: self.server.log().count("a limit was removed over HTTP\n") == 2, "both are logged")
+        self.assertIn("a limit was set over HTTP limit_gb=1.5\n", self.server.log())
+        self.assertNotIn("a b/c", self.server.log())
 
     def test_a_quota_that_the_servers_policy_does_not_enforce(self):
         server = Server(["--l1-size-gb", "0.0625", "--eviction-policy", "LRU"])
@@ -218,10 +228,7 @@ class Commands(AdminCase):
         done = lmcache("quota", "set", "a", "--limit-gb", "1", "--url", server.http)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertRegex(done.stdout, r"Warning: +not enforced by --eviction-policy LRU; IsolatedLRU does")
-        eventually(lambda: self.server.log().count("a limit was removed over HTTP\n") == 2, "both are logged")
-        self.assertIn("a limit was set over HTTP limit_gb=1.5\n", self.server.log())
-        self.assertNotIn("a b/c", self.server.log())
-        self.assertIn("a limit was set that nothing enforces", server.log())
+        eventually(lambda: "a limit was set that nothing enforces" in server.log(), "it is logged")
         self.assertEqual(server.stop(), 0)
 
     def test_quota_passes_the_servers_words_on(self):
@@ -244,12 +251,51 @@ class Commands(AdminCase):
         with answering({"/healthcheck": {"status": "UP"}}) as url:  # another kind of server
             other = self.fails(1, "doctor", "--url", url, "--http-port", url.rsplit(":", 1)[1], "--l1-size-gb", "0.01")
         self.assertRegex(other.stdout, r"(?m)^FAIL  http_port ")
+        self.assertRegex(other.stdout, r"(?m)^warn  running_server +something else answers: no version at ")
         foreign = self.fails(1, "doctor", "--url", self.server.http, "--port", str(port), "--l1-size-gb", "0.01")
         self.assertRegex(foreign.stdout, rf"(?m)^FAIL  request_port +{port} is in use$")
         done = self.fails(1, "doctor", "--url", "http://127.0.0.1:1", "--port", str(port), "--l1-size-gb", "65536")
         self.assertRegex(done.stdout, rf"(?m)^FAIL  request_port +{port} is in use\n +see who has it with .* another --port$")
         self.assertRegex(done.stdout, r"(?m)^FAIL  memory ")
         self.assertRegex(done.stderr, r"failed: .*memory.*request_port")
+
+    def test_doctor_of_a_server_that_hangs(self):
+        ports = ("--port", str(self.server.port), "--http-port", self.server.http.rsplit(":", 1)[1])
+        self.server.process.send_signal(signal.SIGSTOP)
+        try:
+            done = self.fails(1, "doctor", "--url", self.server.http, "--timeout-seconds", "0.5", "--l1-size-gb", "0.01", *ports)
+        finally:
+            self.server.process.send_signal(signal.SIGCONT)
+        self.assertRegex(done.stdout, r"(?m)^FAIL  running_server +does not answer: no answer in time from http")
+        for name in ("request_port", "http_port"):
+            self.assertRegex(done.stdout, rf"(?m)^warn  {name} .*maybe by the server that does not answer$")
+
+    def test_doctor_of_something_else(self):
+        def found(url):
+            return lmcache("doctor", "--url", url, "--port", "0", "--http-port", "0", "--l1-size-gb", "0.01").stdout
+
+        with answering({}) as url:
+            self.assertRegex(found(url), rf"(?m)^warn  running_server +something else answers: HTTP 404 from {url}/healthcheck$")
+        self.assertRegex(found(f"http://127.0.0.1:{self.server.port}"), r"(?m)^warn  running_server +something else answers: no HTTP")
+        self.assertRegex(found("http://127.0.0.1:1"), r"(?m)^ok    running_server +none$")
+        self.assertRegex(found("unix:/nonexistent/x"), r"(?m)^ok    running_server +none$")
+
+    def test_doctor_of_a_server_without_http(self):
+        server = Server(["--l1-size-gb", "0.0625", "--no-http"])
+        self.addCleanup(server.discard)
+        done = lmcache("doctor", "--url", "http://127.0.0.1:1", "--port", str(server.port), "--http-port", "0", "--l1-size-gb", "0.01")
+        self.assertRegex(done.stdout, rf"(?m)^ok    request_port +{server.port} is in use, a server answers$")
+        self.assertRegex(done.stdout, rf"(?m)^ok    running_server +at {server.port}, without admin HTTP")
+        self.assertEqual(server.stop(), 0)
+
+    def test_output_that_cannot_be_written_is_a_failure(self):
+        for args in (("status", "--format", "json"), ("kvcache", "list"), ("describe", "kvcache"),
+                     ("top", "--once", "--interval-seconds", "0.1"), ("top", "--iterations", "0", "--interval-seconds", "0.1")):
+            with open("/dev/full", "w") as full:
+                done = subprocess.run([BINARY, *args, "--url", self.server.http], stdout=full, stderr=subprocess.PIPE, text=True,
+                                      timeout=PATIENCE)
+            self.assertEqual((done.returncode, done.stderr.count("\n")), (1, 1), args)
+            self.assertIn("cannot write to stdout", done.stderr)
 
     def test_quiet_and_output(self):
         with tempfile.NamedTemporaryFile("r") as file:
@@ -263,10 +309,18 @@ class Commands(AdminCase):
                      ("kvcache", "list", "--limit", "-1"), ("quota", "set", "a"),
                      ("quota", "set", "a", "--limit-gb", "-1"), ("ping", "kvcache", "--format", "xml"), ("ping", "kvcache", "x"),
                      ("ping", "kvcache", "--url", "https://h:1"), ("ping", "kvcache", "--url", "http://h:x"),
-                     ("ping", "kvcache", "--url", "http://h/p"), ("ping", "kvcache", "--url", "unix:"),
+                     ("ping", "kvcache", "--url", "http://h/p"), ("ping", "kvcache", "--url", "http://h:65536"),
+                     ("doctor", "--port", "70000"), ("doctor", "--http-port", "70000"), ("ping", "kvcache", "--url", "unix:"),
                      ("ping", "kvcache", "--timeout-seconds", "0"), ("status", "x"), ("top", "--interval-seconds", "0"),
                      ("top", "--iterations", "x"), ("top", "-q"), ("ping", "kvcache", "--token-file", "/nonexistent/x")):
             self.assertEqual(self.fails(2, *args).stdout, "", args)
+        for text, *args in (("unknown command 'drop'; one of clear, list", "kvcache", "drop"),
+                            ("unknown flag --rounds", "top", "--rounds", "1"),
+                            ("--url: '' is not allowed; allowed: http://HOST:PORT", "status", "--url", ""),
+                            ("--port: Value 70000 not in range 0 to 65535", "doctor", "--port", "70000"),
+                            *((f"--limit-gb: '{limit}' is not allowed; allowed: a number, 0 or more", "quota", "set", "a", "--limit-gb", limit)
+                              for limit in ("-1", "abc", "inf", "nan", "1x", ""))):
+            self.assertIn(text, self.fails(2, *args).stderr)
 
     def test_help(self):
         for args in (("ping", "--help"), ("kvcache", "--help"), ("kvcache", "clear", "--help")):
@@ -323,13 +377,24 @@ class Locked(TokenCase):
         self.assertIn("a bearer token is required", refused.stderr)
         self.assertEqual(lmcache("describe", "kvcache", *url, "--token-file", self.token_file).returncode, 0)
 
+    def test_a_token_file_of_something_else(self):
+        with tempfile.NamedTemporaryFile() as file:
+            for content in (b"", b"\n", b"two words\n", b"\x00\xff\n"):
+                file.seek(0)
+                file.truncate()
+                file.write(content)
+                file.flush()
+                done = lmcache("status", "--url", "unix:" + self.http_socket, "--token-file", file.name)
+                self.assertEqual((done.returncode, done.stdout), (2, ""), content)
+                self.assertIn("it must be a readable file with one line", done.stderr)
+
     def test_doctor_asks_for_the_token(self):
         doctor = ("doctor", "--url", "unix:" + self.http_socket, "--port", str(self.server.port), "--l1-size-gb", "0.01")
         without = lmcache(*doctor).stdout
         self.assertRegex(without, r"(?m)^warn  running_server .*token\n +give --token-file")
-        self.assertRegex(without, r"(?m)^warn  request_port .*\n +give --token-file")
         self.assertNotIn("restart the server", without)
-        self.assertRegex(lmcache(*doctor, "--token-file", self.token_file).stdout, r"(?m)^ok    request_port +\d+ is in use, a server answers$")
+        for text in (without, lmcache(*doctor, "--token-file", self.token_file).stdout):
+            self.assertRegex(text, r"(?m)^ok    request_port +\d+ is in use, a server answers$")
 
 
 if __name__ == "__main__":

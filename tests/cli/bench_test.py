@@ -46,6 +46,9 @@ class Bench(unittest.TestCase):
     def test_mistakes(self):
         self.assert_fails(2, run("bench"), "subcommand")
         self.assert_fails(2, run("bench", "eviction"), "--trace")
+        self.assert_fails(2, run("bench", "foo"), "unknown command 'foo'; one of trace, eviction, server")
+        self.assert_fails(2, run("bench", "server", "--rounds", "1"), "unknown flag --rounds\n")
+        self.assert_fails(2, run("bench", "server", "--rounds=1"), "unknown flag --rounds\n")
         self.assert_fails(2, run("bench", "trace", "--requests", "0"), "--requests")
         self.assert_fails(1, run("bench", "trace", "--workload", "chats"), "'chats'")
         self.assert_fails(1, run("bench", "eviction", "--trace", "/nonexistent"), "cannot read")

@@ -99,7 +99,7 @@ TEST(Doctor, GpusThatCannotBeUsedFail) {
     m.gpu_driver = "550.54";
     m.gpus = {"0000:01:00.0"};
   };
-  EXPECT_EQ(after("gpus", with_driver).found, "1 GPUs, driver 550.54");
+  EXPECT_EQ(after("gpus", with_driver).found, "1 GPU, driver 550.54");
   EXPECT_EQ(after("gpus",
                   [&](Machine& m) {
                     with_driver(m);
@@ -145,6 +145,7 @@ TEST(Doctor, LooksAtTheDeviceFilesThereAre) {
 }
 
 TEST(Doctor, SeveralNumaNodesAreWarnedOf) {
+  EXPECT_EQ(after("numa", [](Machine&) {}).found, "1 node");
   EXPECT_EQ(after("numa", [](Machine& m) { m.numa_nodes = 2; }).verdict, Verdict::kWarn);
 }
 
@@ -166,6 +167,34 @@ TEST(Doctor, ABusyPortFailsUnlessItIsTheServers) {
     m.server_ports = {8080, 6555};
   });
   EXPECT_EQ(foreign.verdict, Verdict::kFail);
+}
+
+TEST(Doctor, APortThatSpeaksTheProtocolIsAServers) {
+  const auto without_http = [](Machine& m) {
+    m.request_port_free = false;
+    m.request_port_answers = true;
+  };
+  EXPECT_EQ(after("request_port", without_http).verdict, Verdict::kOk);
+  const Check server = after("running_server", without_http);
+  EXPECT_EQ(server.verdict, Verdict::kOk);
+  EXPECT_THAT(server.found, HasSubstr("at 5555, without admin HTTP"));
+}
+
+TEST(Doctor, OnlyWhereNobodyListensThereIsNone) {
+  EXPECT_EQ(after("running_server", [](Machine&) {}).found, "none");
+  const auto hangs = [](Machine& m) {
+    m.http_port_free = false;
+    m.silence = "no answer in time from http://h:1";
+  };
+  const Check silent = after("running_server", hangs);
+  EXPECT_EQ(silent.verdict, Verdict::kFail);
+  EXPECT_THAT(silent.found, HasSubstr("does not answer: no answer in time from http://h:1"));
+  const Check its_port = after("http_port", hangs);
+  EXPECT_EQ(its_port.verdict, Verdict::kWarn);
+  EXPECT_THAT(its_port.found, HasSubstr("maybe by the server that does not answer"));
+  const Check other = after("running_server", [](Machine& m) { m.stranger = "HTTP 404 from u"; });
+  EXPECT_EQ(other.verdict, Verdict::kWarn);
+  EXPECT_THAT(other.found, HasSubstr("something else answers: HTTP 404 from u"));
 }
 
 TEST(Doctor, ARunningServerIsToBeWellAndOfThisVersion) {

@@ -16,6 +16,7 @@ TEST(Url, HasHostAndPort) {
   EXPECT_EQ(v6.host, "::1");
   EXPECT_EQ(v6.port, "8080");
   EXPECT_EQ(parse_url("http://[::1]").value().port, "80");
+  EXPECT_EQ(parse_url("h:65535").value().port, "65535");
 }
 
 TEST(Url, MayBeAUnixSocket) {
@@ -24,7 +25,8 @@ TEST(Url, MayBeAUnixSocket) {
 
 TEST(Url, OthersAreRefused) {
   for (const char* url : {"", "https://h:1", "ftp://h", "http://", "http://:80", "http://h:", "h:x",
-                          "http://h:123456", "http://h/path", "unix:", "http://[::1"})
+                          "http://h:123456", "http://h:65536", "http://h:73616", "http://h/path",
+                          "unix:", "http://[::1"})
     EXPECT_FALSE(parse_url(url)) << url;
 }
 

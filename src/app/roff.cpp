@@ -1,11 +1,23 @@
 #include "app/roff.hpp"
 
+#include <lmcache/version.hpp>
+
 #include <sstream>
+#include <string_view>
 
 namespace lmcache::app {
 namespace {
 
 constexpr std::size_t kSourceWidth = 100;
+
+// Of what the pages say; not of the build, which would make each page another.
+constexpr std::string_view kDate = "2026-11-26";
+
+/// Without the commit, so that the pages change with a release only.
+std::string_view release() {
+  const std::string_view version = kVersion;
+  return version.substr(0, version.find('+'));
+}
 
 /// A hyphen is a minus, so that what is copied from the page works.
 std::string escaped(std::string_view text) {
@@ -32,8 +44,9 @@ std::string in_quotes(std::string_view text) {
 
 ManPage::ManPage(std::string_view name, int section, std::string_view area) {
   out_ = ".\\\" Written from the program's own tables; a unit test keeps it equal to them.\n.TH " +
-         in_quotes(name) + " " + std::to_string(section) + " \"\" \"LMCache server\" " +
-         in_quotes(area) + "\n.nh\n.ad l\n";  // names and URLs stay whole
+         in_quotes(name) + " " + std::to_string(section) + " \"" + std::string(kDate) + "\" " +
+         in_quotes("LMCache server " + std::string(release())) + " " + in_quotes(area) +
+         "\n.nh\n.ad l\n";  // names and URLs stay whole
 }
 
 void ManPage::section(std::string_view title) {

@@ -5,6 +5,8 @@
 #include "app/roff.hpp"
 #include "commands/run.hpp"
 
+#include <lmcache/version.hpp>
+
 #include <CLI/CLI.hpp>
 
 #include <gmock/gmock.h>
@@ -12,6 +14,7 @@
 namespace lmcache::app {
 namespace {
 
+using testing::ContainsRegex;
 using testing::HasSubstr;
 
 std::string minus_escaped(const std::string& text) {
@@ -63,6 +66,15 @@ TEST(LmcacheServerMan, HasEveryFlag) {
       EXPECT_THAT(page, HasSubstr(".B \"" + minus_escaped(flag.name)));
   for (const RefusedFlag& flag : refused_flags())
     EXPECT_THAT(page, HasSubstr(minus_escaped(std::string(flag.names.front()))));
+}
+
+TEST(ManPage, SaysOfWhichReleaseAndWhen) {
+  const std::string version = kVersion;
+  for (const std::string& page : {lmcache_man(), lmcache_server_man()})
+    EXPECT_THAT(page, ContainsRegex("\n\\.TH \"LMCACHE[^\"]*\" [18] "
+                                    "\"20[0-9][0-9]-[01][0-9]-[0-3][0-9]\" "
+                                    "\"LMCache server " +
+                                    version.substr(0, version.find('+')) + "\" "));
 }
 
 TEST(ManPage, TextCannotBeARequest) {

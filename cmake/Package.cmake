@@ -19,14 +19,10 @@ set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA
   ${PROJECT_SOURCE_DIR}/configs/debian/conffiles ${PROJECT_SOURCE_DIR}/configs/debian/postinst
   ${PROJECT_SOURCE_DIR}/configs/debian/prerm ${PROJECT_SOURCE_DIR}/configs/debian/postrm)
 
-install(FILES ${PROJECT_SOURCE_DIR}/configs/lmcache.service ${PROJECT_SOURCE_DIR}/configs/lmcache.socket DESTINATION lib/systemd/system)
-# /etc for the prefix /usr, which the package has; below the prefix otherwise.
-install(CODE "
-  set(folder \"\${CMAKE_INSTALL_PREFIX}/etc/lmcache\")
-  if(CMAKE_INSTALL_PREFIX STREQUAL /usr)
-    set(folder /etc/lmcache)
-  endif()
-  file(INSTALL DESTINATION \"\${folder}\" TYPE FILE FILES \"${PROJECT_SOURCE_DIR}/configs/server.toml\")")
+install(CODE "set(SOURCE \"${PROJECT_SOURCE_DIR}/configs\")
+set(WORK \"${PROJECT_BINARY_DIR}/configs\")
+set(BINDIR \"${CMAKE_INSTALL_BINDIR}\")")
+install(SCRIPT ${PROJECT_SOURCE_DIR}/cmake/install_configs.cmake)
 install(FILES ${PROJECT_SOURCE_DIR}/configs/grafana-dashboard.json ${PROJECT_SOURCE_DIR}/configs/prometheus-alerts.yml
         DESTINATION ${CMAKE_INSTALL_DATADIR}/lmcache)
 include(CPack)

@@ -21,13 +21,17 @@ RUN_BY = {
     "LMCACHE_BINARY=$PWD/build/debug/src/app/lmcache python3 tests/cli/usage_test.py": ("tests/run_all.sh", "python_tests cli"),
     "clang-format -i $(git ls-files '*.cpp' '*.hpp')": ("tests/run_all.sh", "clang-format --dry-run"),
     "apt-get install ./lmcache-server_*.deb": ("tests/package/deb_test.py", "dpkg-deb"),
+    "systemctl enable --now lmcache": ("tests/package/systemd_test.py", "systemctl enable --now lmcache"),
+    "systemctl status lmcache": ("tests/package/systemd_test.py", "systemctl status lmcache"),
+    "systemctl daemon-reload": ("tests/package/systemd_test.py", "systemctl daemon-reload"),
+    "cmake --install build/server --prefix /usr/local": ("tests/package/install_test.py", '"cmake", "--install"'),
+    "adduser --system --group --home /var/lib/lmcache --no-create-home lmcache":
+        ("tests/package/install_test.py", "adduser --system --group --home /var/lib/lmcache --no-create-home lmcache"),
 }
 
 # What no test can run, and why. What can be parsed of it is.
 NEEDS = {
     "editor /etc/lmcache/server.toml": "a person",
-    "systemctl enable --now lmcache": "systemd",
-    "systemctl status lmcache": "systemd",
     "sysctl -w vm.nr_hugepages=32768": "root, and 64 GiB",
     "tests/bench/run.sh --peer --quick": "a quarter of an hour; nothing passes or fails by time",
     "PYTHON tests/bench/eviction_peer.py --binary build/release/src/app/lmcache --layout dense": "some minutes",
@@ -40,11 +44,11 @@ NEEDS = {
     "lmcache server --l1-size-gb 4 --eviction-policy LRU --port 15656 --http-port 18656": "free ports, 4 GiB",
     'PYTHON -c "import sys; from lmcache.cli.main import main; sys.exit(main())" server --l1-size-gb 4 --eviction-policy LRU '
     "--port 15755 --http-port 18755": "free ports, 4 GiB",
-    "lmcache bench server tcp://localhost:15656 --requests 40": "those two",
-    "lmcache bench server tcp://localhost:15656 tcp://localhost:15755 --requests 30 --clear": "those two",
     "lmcache bench server tcp://localhost:5656 tcp://localhost:5755 --device cuda --requests 20 --clear": "a GPU, two servers",
     "build/release/tests/bench/cache_bench --benchmark_filter='steady_state|clear_all|aged_pool'": "some minutes",
 }
+# Servers of the documents in whose place two of ours are asked, for less: the second is the Python server there.
+BENCHED = ("tcp://localhost:15656", "tcp://localhost:15755")
 VLLM = "vllm serve "  # needs GPUs; docs_facts_test.py checks what it says to the connector
 
 # Spans that name a command without all it needs.
@@ -115,6 +119,20 @@ class Documented(AdminCase):
         self.addCleanup(server.discard)
         self.assertEqual(server.stop(), 0, server.log())
 
+    def check_bench(self, words):
+        """`bench server` of BENCHED."""
+        other = Server(["--l1-size-gb", "0.25"])
+        self.addCleanup(other.discard)
+        ours = dict(zip(BENCHED, (self.server.url, other.url)))
+        words = [ours.get(word, word) for word in words]
+        words[words.index("--requests") + 1] = "2"
+        done = run(words)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        urls = [word for word in words if word in ours.values()]
+        self.assertEqual(re.findall(r"^tcp:.*", done.stdout, re.M), urls)
+        self.assertEqual("so many times as fast" in done.stdout, len(urls) == 2)
+        self.assertEqual(other.stop(), 0, other.log())
+
     def check_command(self, words):
         command = words[0]
         ours = () if command in LOCAL or command.startswith("-") else ("--url", self.server.http)
@@ -133,6 +151,8 @@ class Documented(AdminCase):
             self.check_known(words)
         elif words[0] == "server":
             self.check_server(words[1:])
+        elif words[:2] == ["bench", "server"] and set(BENCHED) & set(words):
+            self.check_bench(words)
         else:
             self.check_command(words)
 

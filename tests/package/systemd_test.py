@@ -17,8 +17,9 @@ BENCH = "setpriv --reuid lmcache --regid lmcache --clear-groups lmcache bench se
 MAIN = "$(systemctl show --property MainPID --value lmcache | grep -vx 0)"
 STEPS = {
     "enabled": "systemctl is-enabled lmcache.service lmcache.socket",
-    "start": "systemctl start lmcache && systemctl show --property StatusText,User,SupplementaryGroups lmcache || ! journalctl --unit lmcache",
+    "start": "systemctl daemon-reload && systemctl enable --now lmcache && systemctl show --property StatusText,User,SupplementaryGroups lmcache || ! journalctl --unit lmcache",
     "ping": "lmcache ping kvcache",
+    "status": "systemctl is-enabled lmcache && systemctl status lmcache",
     "reload": "systemctl reload lmcache && sleep 1 && journalctl --unit lmcache",
     "kill": f"kill -KILL {MAIN}; for i in $(seq 100); do sleep 0.1; lmcache ping kvcache --quiet 2> /dev/null && break; done; "
             "systemctl show --property NRestarts,ActiveState lmcache",
@@ -75,6 +76,10 @@ class Systemd(unittest.TestCase):
     def test_the_service_starts_and_says_what_it_serves(self):
         self.assertRegex(self.step("start"), r"StatusText=serving on localhost:5555, L1 of 1024 MiB 0% full, 0 workers\n")
         self.step("ping")
+        shown = self.step("status")
+        self.assertTrue(shown.startswith("enabled\n"), shown)
+        self.assertIn("active (running)", shown)
+        self.assertIn("serving on localhost:5555", shown)
 
     def test_reload_says_that_there_is_no_file_to_open_anew(self):
         self.assertIn("SIGHUP: there is no --log-file to open anew", self.step("reload"))

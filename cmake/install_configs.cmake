@@ -1,0 +1,15 @@
+# At install time: the units and the settings, whose paths follow the prefix, which `cmake --install --prefix` may change. Given SOURCE, the
+# repository's configs/; WORK, a folder to write to; BINDIR, below the prefix. The units there are as a prefix of /usr has them.
+set(etc ${CMAKE_INSTALL_PREFIX}/etc/lmcache)
+if(CMAKE_INSTALL_PREFIX STREQUAL /usr)
+  set(etc /etc/lmcache)
+endif()
+foreach(unit lmcache.service lmcache.socket)
+  file(READ ${SOURCE}/${unit} text)
+  string(REPLACE "/usr/bin/lmcache" "${CMAKE_INSTALL_PREFIX}/${BINDIR}/lmcache" text "${text}")
+  string(REPLACE "/etc/lmcache" "${etc}" text "${text}")
+  string(REPLACE "file:/usr/share" "file:${CMAKE_INSTALL_PREFIX}/share" text "${text}")
+  file(WRITE ${WORK}/${unit} "${text}")
+  file(INSTALL DESTINATION ${CMAKE_INSTALL_PREFIX}/lib/systemd/system TYPE FILE FILES ${WORK}/${unit})
+endforeach()
+file(INSTALL DESTINATION ${etc} TYPE FILE FILES ${SOURCE}/server.toml)

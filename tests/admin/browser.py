@@ -112,9 +112,10 @@ class Page:
         return float(value) if value else None
 
     def picture(self, path, scheme):
-        """Writes what is in view as a PNG, in the "light" or the "dark" scheme."""
+        """Writes all of the page as a PNG, in the "light" or the "dark" scheme."""
         self._call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-        data = self._call("Page.captureScreenshot")["data"]
+        size = self._call("Page.getLayoutMetrics")["cssContentSize"]
+        data = self._call("Page.captureScreenshot", captureBeyondViewport=True, clip={**size, "scale": 1})["data"]
         with open(path, "wb") as file:
             file.write(base64.b64decode(data))
 

@@ -61,7 +61,9 @@ void add_exit_status(ManPage& page, std::string_view one) {
   page.section("EXIT STATUS");
   page.item("0", "It is done.");
   page.item("1", one);
-  page.item("2", "The command line is wrong; one line on standard error says how.");
+  page.item(
+      "2",
+      "The command line or a file that it names is wrong; one line on standard error says how.");
 }
 
 }  // namespace

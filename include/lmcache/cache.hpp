@@ -86,7 +86,7 @@ struct CacheStats {
   std::uint64_t total_bytes = 0, used_bytes = 0, free_bytes = 0, largest_free_bytes = 0;
   std::uint64_t objects = 0, chunks = 0, pinned_chunks = 0, reserved_bytes = 0;
   std::uint64_t reserved_objects = 0;
-  std::uint64_t evicted_objects = 0, evicted_bytes = 0, allocation_failures = 0;
+  std::uint64_t evicted_objects = 0, evicted_bytes = 0;
   std::array<std::uint64_t, kEvictionReasons> evicted_bytes_for{};  ///< of those, by EvictionReason
   /// Resident objects of windowed groups, and of the evicted those that went without their chunk.
   std::uint64_t window_objects = 0, thinned_objects = 0, thinned_bytes = 0;

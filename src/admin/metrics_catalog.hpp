@@ -77,8 +77,14 @@ inline constexpr std::array kAll{
                       "Rounds of background eviction, every second")),
     reference(counter("lmcache_mp_l1_eviction_loop_triggered_total", "rounds", "",
                       "Of those, rounds that evicted something")),
-    reference(counter("lmcache_mp_l1_allocation_failure_total", "stores", "",
-                      "Stores answered false because nothing could make room")),
+    reference(counter("lmcache_mp_l1_allocation_failure_chunks_total", "objects",
+                      "during, model_name",
+                      "Objects of stores answered false because nothing could make room; during: "
+                      "l1_store")),
+    reference(counter("lmcache_mp_l1_read_failure_chunks_total", "objects",
+                      "during, reason, model_name",
+                      "Objects of retrieves that were not leased, or no longer there; during: "
+                      "l1_retrieve, reason: not_found. Near zero while all is well")),
     reference(counter("lmcache_mp_num_submitted_stores_total", "transfers", "device",
                       "Stores handed to the copy threads, or to a GPU (device: cuda)")),
     reference(counter("lmcache_mp_num_finished_stores_total", "transfers", "device",

@@ -88,7 +88,15 @@ void l1(Exposition& out, const Context& context, const CacheStats& stats) {
   out.one(metric("lmcache_mp_l1_eviction_loop_ticks_total"), obs::metrics().eviction_ticks.value());
   out.one(metric("lmcache_mp_l1_eviction_loop_triggered_total"),
           obs::metrics().eviction_triggered.value());
-  out.one(metric("lmcache_mp_l1_allocation_failure_total"), stats.allocation_failures);
+  out.family(metric("lmcache_mp_l1_allocation_failure_chunks_total"));
+  obs::metrics().allocation_failures.for_each([&](const auto& labels, const auto& row) {
+    out.sample({{"during", "l1_store"}, {"model_name", labels[0]}}, row.objects.value());
+  });
+  out.family(metric("lmcache_mp_l1_read_failure_chunks_total"));
+  obs::metrics().read_failures.for_each([&](const auto& labels, const auto& row) {
+    out.sample({{"during", "l1_retrieve"}, {"reason", "not_found"}, {"model_name", labels[0]}},
+               row.objects.value());
+  });
 }
 
 void transfers(Exposition& out, const copy::CpuCopier::Stats& copies) {

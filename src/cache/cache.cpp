@@ -237,7 +237,6 @@ std::uint64_t Cache::evict_above_watermark() {
 CacheStats Cache::stats() const {
   const std::lock_guard lock(impl_->mutex);
   CacheStats stats = impl_->table.stats();
-  stats.allocation_failures = impl_->allocation_failures;
   stats.window_lost_chunks = impl_->window_lost_chunks;
   return stats;
 }

@@ -156,7 +156,7 @@ class ChunkTable {
   void end_clear();
 
   [[nodiscard]] const pool::Allocator& allocator() const noexcept { return objects_.allocator(); }
-  /// All of CacheStats but allocation_failures; O(1).
+  /// All of CacheStats but window_lost_chunks; O(1).
   [[nodiscard]] CacheStats stats() const noexcept;
 
  private:

@@ -57,7 +57,7 @@ struct Core {
   cache::ChunkTable table;
   std::unordered_set<Reader*> readers;
   std::uint64_t copying_objects = 0;  ///< resident, bytes still to come
-  std::uint64_t allocation_failures = 0, window_lost_chunks = 0;
+  std::uint64_t window_lost_chunks = 0;
 };
 using CorePtr = std::shared_ptr<Core>;
 

@@ -8,6 +8,7 @@
 
 #include "cache/core.hpp"
 #include "cache/impl.hpp"
+#include "obs/metrics.hpp"
 
 namespace lmcache {
 namespace {
@@ -179,8 +180,14 @@ Result<StoreTicket> Cache::reserve(const Keyspace& keyspace, std::uint32_t rank,
   store.hashes.assign(hashes.begin() + first, hashes.end());
   std::vector<ChunkId> chain(hashes.size(), kNoId);
 
-  const std::lock_guard lock(impl_->mutex);
+  std::unique_lock lock(impl_->mutex);
   cache::ChunkTable& table = impl_->table;
+  const auto refused = [&](const Missing& missing) {
+    Error error = no_memory(table, store.tenant(), missing);
+    lock.unlock();  // the metric has a lock of its own
+    obs::metrics().allocation_failures.row({keyspace.model}).objects.add(missing.objects);
+    return error;
+  };
   if (const cache::LayoutId known = table.layouts().find(*layout);
       known != kNoId && !cache::same_groups(*table.layouts()[known].layout, *layout))
     return Error{Cause::kBadGeometry, "two layouts of one fingerprint with different groups"};
@@ -197,10 +204,8 @@ Result<StoreTicket> Cache::reserve(const Keyspace& keyspace, std::uint32_t rank,
   // Parts of L1 are registered with drivers one by one, so that an object larger than one never
   // fits, whatever is evicted for it.
   if (missing.bytes > table.obtainable_bytes(store.tenant()) ||
-      missing.largest > table.allocator().largest_possible_bytes()) {
-    ++impl_->allocation_failures;
-    return no_memory(table, store.tenant(), missing);
-  }
+      missing.largest > table.allocator().largest_possible_bytes())
+    return refused(missing);
   store.objects.reserve(missing.objects);
   for (std::uint32_t i = 0; i < missing.groups.size(); ++i)
     for (std::uint64_t left = missing.groups[i]; left != 0; left &= left - 1) {
@@ -208,10 +213,7 @@ Result<StoreTicket> Cache::reserve(const Keyspace& keyspace, std::uint32_t rank,
       store.objects.push_back({group, first + i, nullptr, layout->groups[group].bytes});
     }
   store.count_on_others(wanted);
-  if (!store.allocate()) {
-    ++impl_->allocation_failures;
-    return no_memory(table, store.tenant(), missing);
-  }
+  if (!store.allocate()) return refused(missing);
   return ticket;
 }
 

@@ -60,4 +60,14 @@ void TransferMeter::retrieve_ended(bool ok, const Keyspace& keyspace, const Inst
   if (bytes_ > 0) rates_of(worker).load.observe(gigabytes_per_second());
 }
 
+void TransferMeter::nothing_to_read(const Instance& worker, std::uint32_t chunks) {
+  std::uint64_t objects = 0;
+  for (const ObjectLayout::Group& group : worker.layout->groups) {
+    if (group.auxiliary) continue;
+    const bool all = group.window_chunks <= 0;
+    objects += all ? chunks : std::min(chunks, static_cast<std::uint32_t>(group.window_chunks));
+  }
+  obs::metrics().read_failures.row({worker.model}).objects.add(objects);
+}
+
 }  // namespace lmcache::engine

@@ -21,6 +21,8 @@ class TransferMeter {
   void store_ended(bool ok, const Keyspace& keyspace, const Instance& worker);
   void retrieve_ended(bool ok, const Keyspace& keyspace, const Instance& worker,
                       std::uint32_t chunks);
+  /// A retrieve of so many chunks found them not leased, or no longer there.
+  static void nothing_to_read(const Instance& worker, std::uint32_t chunks);
 
  private:
   void begin(std::span<const ObjectRef> objects);

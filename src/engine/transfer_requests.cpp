@@ -249,7 +249,10 @@ class Retrieve final : public Transfer<wire::RetrieveRequest>,
                                  return engine_.cache().open_read(lease, rank(), worker_->layout,
                                                                   range_->first, range_->last);
                                });
-    if (!pins) return end(pins.error());
+    if (!pins) {
+      TransferMeter::nothing_to_read(*worker_, range_->count());
+      return end(pins.error());
+    }
     pins_ = std::move(*pins);
     meter_.retrieve_submitted(*worker_, pins_.objects());
     if (worker_->memory) return retrieve_to_gpu();

@@ -76,6 +76,10 @@ struct L1Counts {
 struct LoadCounts {
   Counter chunks;
 };
+/// By model: objects that had no room, or were not there to be read.
+struct FailedObjects {
+  Counter objects;
+};
 /// Of the copy threads, or of all GPUs.
 struct TransferCounts {
   Counter submitted_stores, finished_stores, submitted_retrieves, finished_retrieves;
@@ -98,6 +102,7 @@ struct Metrics {
   LabelTable<LoadCounts, 3, 64, 1, 2> loads;
   LabelTable<TransferRates, 3, 64, 1> rates;
   LabelTable<ModelUsage, 1, 64> models;
+  LabelTable<FailedObjects, 1, 64> allocation_failures, read_failures;
   TransferCounts cpu, cuda;
   Counter leases_expired, leases_freed_by_death;
   Counter eviction_ticks, eviction_triggered;

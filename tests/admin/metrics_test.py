@@ -135,6 +135,14 @@ class Metrics(AdminCase):
         self.assertEqual(resident, 3 * OBJECT)
         engine.unregister()
 
+    def test_objects_that_were_not_there_to_be_read_are_counted_by_model(self):
+        engine = Engine(self.connect(), [dense(), dense(engine_group=1, window=512)], 1024).register()
+        self.assertFalse(engine.retrieve(tokens(1024), unique("never looked up")))
+        # All four chunks of the one group, two of the other's window.
+        self.assertEqual(self.page().value("l1_read_failure_chunks_total", during="l1_retrieve", reason="not_found",
+                                           model_name=engine.model), 6)
+        engine.unregister()
+
     def test_every_documented_metric_is_there(self):
         self.traffic().unregister()
         families = self.page().families
@@ -207,6 +215,13 @@ class Evictions(AdminCase):
         eventually(lambda: self.evicted("watermark") == 20, "down to 12 of 32")
         self.assertEqual((self.evicted("allocation"), self.evicted("quota")), (4, 4))
         self.assertEqual(self.value("l1_evicted_chunks_total", l1_tag="_default", cache_salt="team"), 28)
+        engine.unregister()
+
+
+    def test_objects_without_room_are_counted_by_model(self):
+        engine = Engine(self.connect(), [dense()], 16384, salt="crowd").register()
+        self.assertFalse(engine.store(tokens(33 * 256), unique("store")))
+        self.assertEqual(self.value("l1_allocation_failure_chunks_total", during="l1_store", model_name=engine.model), 33)
         engine.unregister()
 
 

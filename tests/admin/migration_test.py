@@ -1,9 +1,12 @@
 """docs/MIGRATION.md against the published package and this server: every flag, endpoint and metric, and what is said of it."""
 
 import argparse
+import ast
 import fnmatch
 import glob
+import importlib.metadata
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -43,17 +46,40 @@ def routes_of(openapi):
     return {f"{method.upper()} {path}" for path, methods in openapi["paths"].items() for method in methods}
 
 
-def reference_metrics():
-    """Names of the published server's instruments, without the unit that its exporter adds."""
+def reference_instruments():
+    """What the published server's source creates: (kind, name, unit) of each instrument."""
     folder = os.path.dirname(importlib.util.find_spec("lmcache").origin)
-    found = set()
     for part in ("mp_observability", "multiprocess", "distributed"):
         for path in glob.glob(os.path.join(folder, "v1", part, "**", "*.py"), recursive=True):
             with open(path) as file:
-                text = file.read()
-            for call in re.findall(r'\.create_\w+\(\s*"(lmcache_\w+\.[\w.]+)"', text):
-                found.add(call.replace(".", "_"))
-    return found
+                calls = [node for node in ast.walk(ast.parse(file.read())) if isinstance(node, ast.Call)]
+            for call in calls:
+                function = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+                texts = [arg.value for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+                names = [text for text in texts if re.fullmatch(r"lmcache_\w+\.[\w.]+", text)]
+                units = [keyword.value.value for keyword in call.keywords if keyword.arg == "unit"]
+                if function == "register_gauge" and names:
+                    yield "observable_gauge", names[0], ""
+                elif function.startswith("create_") and names:
+                    yield function.removeprefix("create_"), names[0], units[0] if units else ""
+
+
+def reference_metrics():
+    """Names of all of them as the published exporter writes them: it adds the unit and _total."""
+    from lmcache.v1.mp_observability.otel_init import init_otel_metrics
+    from opentelemetry import metrics
+    from prometheus_client import REGISTRY
+
+    init_otel_metrics(start_http_server=False)
+    meter = metrics.get_meter("names")
+    for kind, name, unit in reference_instruments():
+        if kind.startswith("observable_"):
+            getattr(meter, "create_" + kind)(name, callbacks=[lambda _: [metrics.Observation(1)]], unit=unit)
+            continue
+        instrument = getattr(meter, "create_" + kind)(name, unit=unit)
+        getattr(instrument, "record" if kind == "histogram" else "add")(1)
+    return {family.name + ("_total" if family.type == "counter" else "")
+            for family in REGISTRY.collect() if family.name.startswith("lmcache_")}
 
 
 def our_flags():
@@ -136,21 +162,31 @@ class Metrics(unittest.TestCase):
     def setUpClass(cls):
         rows = documents.rows(documents.section(DOCUMENT, "Metrics"))
         cls.absent = [pattern for row in rows for pattern in spans(row[0])]
-        cls.exported = set(re.findall(r"^\| `(lmcache_\w+)`", documents.read("docs", "METRICS.md"), re.M))
+        cls.ours = {spans(row[0])[0]: row[1:] for row in documents.rows(documents.read("docs", "METRICS.md"))}
+        cls.recorded = json.loads(documents.read("tests", "data", "reference_metrics.json"))
+
+    def is_absent(self, name):
+        return any(fnmatch.fnmatchcase(name, pattern) for pattern in self.absent)
 
     def test_what_is_absent_is(self):
         for pattern in self.absent:
-            self.assertEqual(fnmatch.filter(self.exported, pattern), [], pattern)
+            self.assertEqual(fnmatch.filter(self.ours, pattern), [], pattern)
 
     def test_each_of_the_reference_is_exported_or_named(self):
         names = reference_metrics()
         self.assertGreater(len(names), 60)
-        for name in names:
-            # The exporter adds a unit and _total.
-            there = any(metric == name or metric.startswith(name + "_") for metric in self.exported)
-            named = any(fnmatch.fnmatchcase(name, pattern) or pattern.startswith(name) for pattern in self.absent)
+        for name in names | set(self.recorded["metrics"]):
             with self.subTest(name):
-                self.assertTrue(there or named, "neither in METRICS.md nor among those that are not exported")
+                self.assertTrue(name in self.ours or self.is_absent(name), "neither in METRICS.md nor among those not exported")
+
+    def test_what_is_marked_as_the_references_has_its_name_type_and_labels(self):
+        self.assertEqual(self.recorded["version"], importlib.metadata.version("lmcache"))
+        for name, (kind, _, labels, of_reference, _) in self.ours.items():
+            theirs = self.recorded["metrics"].get(name)
+            with self.subTest(name):
+                self.assertEqual(of_reference == "yes", theirs is not None)
+                if theirs:
+                    self.assertEqual((kind, sorted(filter(None, labels.split(", ")))), (theirs["type"], theirs["labels"]))
 
 
 if __name__ == "__main__":

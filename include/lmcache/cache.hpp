@@ -106,6 +106,19 @@ struct ListedObject {
   std::uint64_t bytes = 0;  ///< logical size
 };
 
+/// What a listing calls an object, without its size.
+struct ObjectName {
+  Keyspace keyspace;
+  ChunkHash hash;
+  std::uint32_t rank = 0;
+  std::uint32_t group = 0;
+};
+
+/// What became of the objects that were named and resident.
+struct Removal {
+  std::uint64_t removed = 0, skipped = 0;
+};
+
 /// Where a listing goes on: the object with ordinal `object` of the chunk in slot `chunk`.
 struct ListCursor {
   std::uint32_t chunk = 0;
@@ -285,6 +298,14 @@ class Cache {
   void clear(bool force);
   /// The same step by step.
   [[nodiscard]] Clearing begin_clear(bool force);
+
+  /// Removes objects by name. One of a full group goes with all of its chunk, and with the chunks
+  /// behind it: without it no hit reaches them. One of a windowed group goes alone, and only hits
+  /// that end there are lost. Skipped is what is leased, being read or stored, or has something
+  /// behind it that is; with force that goes too, its memory with the last who uses it. Waits: for
+  /// earlier removals, and where something had chunks behind it for two passes over all, others let
+  /// in meanwhile.
+  [[nodiscard]] Removal remove(std::vector<ObjectName> names, bool force);
 
   /// Background eviction step; returns bytes freed (0 below the watermark).
   std::uint64_t evict_above_watermark();

@@ -2,6 +2,7 @@
 
 #include <boost/beast/core/string.hpp>
 
+#include <charconv>
 #include <optional>
 
 namespace lmcache::admin {
@@ -67,6 +68,18 @@ std::string hex_text(std::span<const std::byte> bytes) {
     out += kDigits[std::to_integer<unsigned>(byte) & 15];
   }
   return out;
+}
+
+bool parse_hex(std::string_view text, std::span<std::byte> bytes) {
+  if (text.size() != 2 * bytes.size()) return false;
+  for (std::byte& byte : bytes) {
+    std::uint8_t value = 0;
+    const auto [end, failed] = std::from_chars(text.data(), text.data() + 2, value, 16);
+    if (failed != std::errc{} || end != text.data() + 2) return false;
+    byte = std::byte{value};
+    text.remove_prefix(2);
+  }
+  return true;
 }
 
 bool parse_target(std::string_view target, Request& request) {

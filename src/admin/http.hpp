@@ -45,6 +45,8 @@ struct Response {
 
 /// Two lower-case digits for each byte.
 [[nodiscard]] std::string hex_text(std::span<const std::byte> bytes);
+/// The other way round, in either case; false if the text is not two digits for each byte.
+[[nodiscard]] bool parse_hex(std::string_view text, std::span<std::byte> bytes);
 
 /// Splits and decodes a request target; false if it is not a path with an optional query, on its
 /// own or, as a proxy is asked, behind "http://HOST".

@@ -17,6 +17,15 @@ std::string listed(const std::vector<std::string>& choices) {
 
 }  // namespace
 
+Input::Input(const Request& request, Json element, Json where)
+    : request_(request), body_(std::move(element)), where_(std::move(where)) {
+  check_object();
+}
+
+void Input::check_object() {
+  if (!body_->is_object()) problem("model_attributes_type", where_, "Input should be an object");
+}
+
 void Input::problem(const char* type, Json where, std::string text) {
   problems_.push_back({{"type", type}, {"loc", std::move(where)}, {"msg", std::move(text)}});
 }
@@ -65,25 +74,37 @@ void Input::require_body() {
   problem("missing", Json::array({"body"}), "Field required");
 }
 
+Json Input::place(const std::string& name) const {
+  Json place = where_;
+  place.push_back(name);
+  return place;
+}
+
+const Json* Input::list_of(const std::string& name) {
+  const Json* value = field(name, true);
+  if (value == nullptr || value->is_array()) return value;
+  problem("list_type", place(name), "Input should be a list");
+  return nullptr;
+}
+
 const Json* Input::field(const std::string& name, bool required) {
   if (!body_) {
     body_ = request_.body.empty() ? Json::object() : Json::parse(request_.body, nullptr, false);
     if (body_->is_null()) body_ = Json::object();  // the reference's optional bodies may be null
-    if (body_->is_discarded()) problem("json_invalid", {"body"}, "JSON decode error");
-    if (!body_->is_discarded() && !body_->is_object())
-      problem("model_attributes_type", {"body"}, "Input should be an object");
+    if (body_->is_discarded()) problem("json_invalid", where_, "JSON decode error");
+    if (!body_->is_discarded()) check_object();
   }
   if (!body_->is_object()) return nullptr;
   const auto found = body_->find(name);
   if (found != body_->end()) return &*found;
-  if (required) problem("missing", {"body", name}, "Field required");
+  if (required) problem("missing", place(name), "Field required");
   return nullptr;
 }
 
 std::string Input::text(const std::string& name, std::optional<std::string> fallback) {
   const Json* value = field(name, !fallback);
   if (value != nullptr && value->is_string()) return value->get<std::string>();
-  if (value != nullptr) problem("string_type", {"body", name}, "Input should be a string");
+  if (value != nullptr) problem("string_type", place(name), "Input should be a string");
   return fallback.value_or("");
 }
 
@@ -91,8 +112,13 @@ std::string Input::choice(const std::string& name, std::string fallback,
                           const std::vector<std::string>& choices) {
   std::string value = text(name, std::move(fallback));
   if (std::ranges::find(choices, value) == choices.end())
-    problem("enum", {"body", name}, "Input should be " + listed(choices));
+    problem("enum", place(name), "Input should be " + listed(choices));
   return value;
+}
+
+std::string Input::text_or_null(const std::string& name) {
+  const Json* value = field(name, false);
+  return value == nullptr || value->is_null() ? "" : text(name);
 }
 
 bool Input::boolean(const std::string& name, bool fallback) {
@@ -102,7 +128,7 @@ bool Input::boolean(const std::string& name, bool fallback) {
   const bool is_true = *value == 1;
   if (is_true || *value == 0) return is_true;
   if (!value->is_boolean()) {
-    problem("bool_type", {"body", name}, "Input should be true or false");
+    problem("bool_type", place(name), "Input should be true or false");
     return fallback;
   }
   return value->get<bool>();
@@ -112,7 +138,7 @@ std::uint64_t Input::integer(const std::string& name, std::optional<std::uint64_
   const Json* value = field(name, !fallback);
   if (value != nullptr && value->is_number_unsigned()) return value->get<std::uint64_t>();
   if (value != nullptr)
-    problem("int_type", {"body", name}, "Input should be a whole number, 0 or more");
+    problem("int_type", place(name), "Input should be a whole number, 0 or more");
   return fallback.value_or(0);
 }
 
@@ -126,7 +152,7 @@ std::vector<std::int64_t> Input::integers(const std::string& name, std::size_t m
                (!v.is_number_unsigned() || v.get<std::uint64_t>() <= std::uint64_t{INT64_MAX});
       });
   if (!fits) {
-    problem("list_type", {"body", name},
+    problem("list_type", place(name),
             "Input should be a list of at most " + std::to_string(max) + " whole numbers");
     return out;
   }

@@ -141,6 +141,7 @@ bool ChunkTable::publish(ChunkId id, std::uint32_t rank, LayoutId layout, std::u
   Chunk& chunk = chunks_[id];
   invariant(chunk.place == Place::kHeld, "only held chunks get new objects");
   if (!objects_.add(objects_.shard_for(chunk.shards, rank, layout), group, memory)) return false;
+  if (id < fates_.size()) fates_[id] = Fate::kStays;
   const std::uint64_t bytes = layouts()[layout].rounded[group];
   --counted_.reserved_objects;
   counted_.reserved_bytes -= bytes;
@@ -211,6 +212,19 @@ void ChunkTable::leave_rung(ChunkId id) {
 
 TenantId ChunkTable::domain_of(TenantId tenant) const noexcept {
   return tenants().isolated() ? tenant : 0;
+}
+
+/// Nobody finds it any more; nothing follows it. What has it pinned keeps it until then.
+void ChunkTable::take_out(ChunkId id) {
+  unlink(id);
+  index_.erase(id);
+  if (chunks_[id].pins > 0) {
+    chunks_[id].place = Place::kDetached;
+    settle(id);
+  } else {
+    leave_order(id);
+    destroy(id);
+  }
 }
 
 /// The chunk is in neither the index nor the order, and has no links.

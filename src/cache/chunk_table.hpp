@@ -32,8 +32,8 @@
 // it. A chunk has a reference on its keyspace, each shard one on its layout; the names go with the
 // last of them.
 //
-// evict.cpp has what makes room, clear.cpp what clears, chunk_table.cpp all the rest; where bytes
-// lie is the business of objects.hpp.
+// evict.cpp has what makes room, clear.cpp what clears, remove.cpp what removes, chunk_table.cpp
+// all the rest; where bytes lie is the business of objects.hpp.
 #pragma once
 
 #include <lmcache/cache.hpp>
@@ -54,6 +54,12 @@
 #include "cache/thinner.hpp"
 
 namespace lmcache::cache {
+
+/// An object within its chunk, whatever its layout.
+struct ObjectPlace {
+  std::uint32_t rank = 0;
+  std::uint32_t group = 0;
+};
 
 class ChunkTable {
  public:
@@ -155,6 +161,24 @@ class ChunkTable {
   void drop_some(ChunkId first, ChunkId last, bool force);
   void end_clear();
 
+  // Removing objects that are named, one removal at a time. An object of a full group goes with its
+  // chunk and with all that follows it, or a prefix would have a hole; who follows is found in
+  // slices like those of a clear, after all that is named: first links go, then chunks. What is
+  // published again meanwhile stays.
+  enum class Fate : std::uint8_t { kUnknown, kStays, kGoes };
+  /// Takes `room`, of which it needs a Fate per id, grown if that is not enough.
+  void begin_removal(std::vector<Fate>& room);
+  struct Removed {
+    std::uint64_t objects = 0;  ///< of those named, that are there
+    bool in_use = false;        ///< and stay
+    bool followed = false;      ///< the passes are needed
+  };
+  /// A chunk that was there when the removal began.
+  [[nodiscard]] Removed remove(ChunkId id, std::span<const ObjectPlace> places, bool force);
+  void unlink_removed(ChunkId first, ChunkId last);
+  void drop_removed(ChunkId first, ChunkId last, bool force);
+  void end_removal(std::vector<Fate>& room);  ///< and gives it back
+
   [[nodiscard]] const pool::Allocator& allocator() const noexcept { return objects_.allocator(); }
   /// All of CacheStats but window_lost_chunks; O(1).
   [[nodiscard]] CacheStats stats() const noexcept;
@@ -167,6 +191,9 @@ class ChunkTable {
   void goes_next(ChunkId id);
   void unlink(ChunkId id);
   void destroy(ChunkId id);
+  void take_out(ChunkId id);
+  void free_objects(ChunkId id, std::span<const std::uint64_t> masks);
+  [[nodiscard]] bool follows_removed(ChunkId id);
   void settle(ChunkId id);
   void leave_rung(ChunkId id);
   [[nodiscard]] std::uint8_t rung_of(const Chunk& chunk) const noexcept;
@@ -198,8 +225,10 @@ class ChunkTable {
   IdPool chunk_ids_;
   ChunkIndex index_;
 
-  std::uint32_t clears_ = 0;  ///< under way
-  CacheStats counted_;        ///< what no member knows; used = bytes of chunks + its reserved_bytes
+  std::uint32_t clears_ = 0;  ///< under way, and removals
+  /// By id of what was there when the removal under way began; empty without one.
+  std::vector<Fate> fates_;
+  CacheStats counted_;  ///< what no member knows; used = bytes of chunks + its reserved_bytes
 };
 
 }  // namespace lmcache::cache

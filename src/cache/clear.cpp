@@ -27,18 +27,9 @@ void ChunkTable::unlink_some(ChunkId first, ChunkId last, bool force) {
 
 void ChunkTable::drop_some(ChunkId first, ChunkId last, bool force) {
   for (ChunkId id = first; id < last; ++id) {
-    Chunk& chunk = chunks_[id];
+    const Chunk& chunk = chunks_[id];
     if (chunk.place == Place::kFree || chunk.place == Place::kDetached) continue;
-    if (chunk.children > 0 || (chunk.pins > 0 && !force)) continue;
-    unlink(id);
-    index_.erase(id);
-    if (chunk.pins > 0) {
-      chunk.place = Place::kDetached;
-      settle(id);
-    } else {
-      leave_order(id);
-      destroy(id);
-    }
+    if (chunk.children == 0 && (chunk.pins == 0 || force)) take_out(id);
   }
 }
 

@@ -54,6 +54,7 @@ struct Core {
   void leave(Reader& reader);
 
   mutable std::mutex mutex;
+  std::mutex removing;  ///< taken before `mutex`, by removals alone, which take turns
   cache::ChunkTable table;
   std::unordered_set<Reader*> readers;
   std::uint64_t copying_objects = 0;  ///< resident, bytes still to come

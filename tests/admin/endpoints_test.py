@@ -194,7 +194,7 @@ class Endpoints(AdminCase):
         for method, path in (("post", "/cache/prefetches"), ("get", "/cache/prefetches/{request_id}"), ("get", "/metrics/")):
             self.assertNotIn("200", declared(method, path)["responses"], path)
         checked = {(m, p) for p, operations in document["paths"].items() for m, o in operations.items() if "422" in o["responses"]}
-        self.assertEqual(checked, {("post", "/cache/clear"), ("get", "/cache/objects"), ("post", "/cache/prefetches"),
+        self.assertEqual(checked, {("post", "/cache/clear"), ("get", "/cache/objects"), ("delete", "/cache/objects"), ("post", "/cache/prefetches"),
                                    ("post", "/cache/checksums"), ("put", "/loglevel")})
         self.assertIn("404", declared("get", "/cache/objects")["responses"])
         for path, name in (("/cache/objects", "adapter"), ("/loglevel", "level")):

@@ -45,6 +45,15 @@ TEST(Target, IsRefusedWhenItIsNone) {
   }
 }
 
+TEST(Hex, IsReadBackAndNothingElseIs) {
+  std::array<std::byte, 3> bytes{};
+  ASSERT_TRUE(parse_hex("00fFa9", bytes));
+  EXPECT_EQ(hex_text(bytes), "00ffa9");
+  for (const char* bad :
+       {"", "00ffa", "00ffa9a", "00ffa9aa", "0x0fa9", "00 fa9", "00-1a9", "00ffag"})
+    EXPECT_FALSE(parse_hex(bad, bytes)) << bad;
+}
+
 TEST(Json, WhatIsNotUtf8IsReplaced) {
   EXPECT_EQ(json({{"model", "\xff"}}).body, "{\"model\":\"\xEF\xBF\xBD\"}");
 }

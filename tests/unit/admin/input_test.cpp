@@ -68,6 +68,22 @@ TEST(Input, GathersEveryProblem) {
                           R"(["body","b"])", R"(["body","t"])", R"(["body","missing"])"));
 }
 
+TEST(Input, ReadsAListOfObjectsUntilOneHasAProblem) {
+  const Request request =
+      with_body(R"({"l":[{"a":"x"},{"a":"y"},{"a":1},{}],"m":[7],"n":{},"z":null})");
+  Input input(request);
+  std::string read;
+  const auto note = [&](Input& element) { read += element.text("a"); };
+  EXPECT_EQ(input.text_or_null("z"), "");
+  EXPECT_TRUE(places(input).empty());
+  EXPECT_EQ(input.objects("l", note), 4u);
+  EXPECT_EQ(read, "xy");
+  EXPECT_THAT(places(input), ElementsAre(R"(["body","l",2,"a"])"));
+  Input other(request);
+  other.objects("m", note);
+  EXPECT_THAT(places(other), ElementsAre(R"(["body","m",0])"));
+}
+
 TEST(Input, NumbersThatDoNotFitAreProblems) {
   const Request request = with_body(R"({"l":[9223372036854775808],"m":[1.5],"n":1e3})");
   Input input(request);

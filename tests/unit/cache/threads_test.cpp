@@ -12,7 +12,7 @@ void work(Cache& cache, unsigned seed) {
   const Side side = with_layout(layout_of(1, {-1, 1}));
   for (int i = 0; i < 300; ++i) {
     const auto chain = chain_of(random() % 6, random() % 8 + 1);
-    switch (random() % 8) {
+    switch (random() % 9) {
       case 0:
         cache.evict_above_watermark();
         break;
@@ -21,6 +21,11 @@ void work(Cache& cache, unsigned seed) {
         break;
       case 2:
         if (random() % 20 == 0) cache.clear(random() % 2 == 0);
+        break;
+      case 7:
+        static_cast<void>(cache.remove(
+            {{side.keyspace, chain.back(), 0, static_cast<std::uint32_t>(random() % 2)}},
+            random() % 2 == 0));
         break;
       case 3:
       case 4:

@@ -81,8 +81,10 @@ struct ServerConfig {
   std::string log_file;             ///< where to append the log; empty: stderr
   std::string log_format = "text";  ///< text, json
   bool metrics = true;              ///< false: there is no /metrics
-  bool request_logging = true;      ///< false: failed requests are counted, not logged
-  bool extra_logging = false;  ///< one line of throughput and memory each extra_logging_interval
+  /// Share of chunks that the histograms of how long they stay are made of.
+  double metrics_sample_rate = 0.01;
+  bool request_logging = true;  ///< false: failed requests are counted, not logged
+  bool extra_logging = false;   ///< one line of throughput and memory each extra_logging_interval
   std::chrono::milliseconds extra_logging_interval{10'000};
 
   friend bool operator==(const ServerConfig&, const ServerConfig&) = default;

@@ -69,6 +69,7 @@ Json storage(const ServerConfig& c) {
 
 Json observability(const ServerConfig& c) {
   return {{"metrics_enabled", c.metrics},
+          {"metrics_sample_rate", c.metrics_sample_rate},
           {"logging_enabled", c.request_logging},
           {"log_level", c.log_level},
           {"log_file", c.log_file},

@@ -67,6 +67,20 @@ inline constexpr std::array kAll{
     counter("lmcache_mp_l1_evicted_bytes_total", "bytes", "policy, reason",
             "Bytes evicted; reason allocation: because a store needed room, quota: "
             "because its tenant was at its limit, watermark: in the background"),
+    reference(histogram("lmcache_mp_l1_chunk_lifetime_seconds", "seconds", "l1_tag",
+                        "From an object's last store to its end by eviction, clear or deletion; of "
+                        "the chunks that --metrics-sample-rate samples, as the next five")),
+    reference(histogram("lmcache_mp_l1_chunk_idle_before_evict_seconds", "seconds", "l1_tag",
+                        "From its last use to that end")),
+    reference(histogram("lmcache_mp_l1_chunk_reuse_gap_seconds", "seconds", "l1_tag",
+                        "From its last use to its next, while it is there")),
+    reference(histogram("lmcache_mp_l1_chunk_evict_reuse_gap_seconds", "seconds", "l1_tag",
+                        "From its end to its being stored again; 300 if it is not by then")),
+    reference(histogram("lmcache_mp_real_reuse_gap_seconds", "seconds", "cache_salt",
+                        "From a rank's last store or retrieve of a chunk to its next retrieve, "
+                        "whatever became of it between")),
+    reference(histogram("lmcache_mp_real_reuse_gap_objects", "chunks", "cache_salt",
+                        "Stores and retrieves of chunks of that cache_salt meanwhile")),
     gauge("lmcache_mp_l1_window_objects", "objects", "",
           "Resident windowed objects: where a hit may end, kept"),
     counter("lmcache_mp_l1_window_objects_lost_total", "objects", "",

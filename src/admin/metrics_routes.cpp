@@ -99,6 +99,26 @@ void l1(Exposition& out, const Context& context, const CacheStats& stats) {
   });
 }
 
+void lives(Exposition& out) {
+  const obs::Lives& counted = obs::metrics().lives;
+  const auto one = [&](const MetricInfo& info, const auto& histogram) {
+    out.family(info);
+    out.histogram({kTag}, histogram);
+  };
+  one(metric("lmcache_mp_l1_chunk_lifetime_seconds"), counted.lifetime);
+  one(metric("lmcache_mp_l1_chunk_idle_before_evict_seconds"), counted.idle_before_evict);
+  one(metric("lmcache_mp_l1_chunk_reuse_gap_seconds"), counted.reuse_gap);
+  one(metric("lmcache_mp_l1_chunk_evict_reuse_gap_seconds"), counted.evict_reuse_gap);
+  const auto by_salt = [&](const MetricInfo& info, auto histogram) {
+    out.family(info);
+    counted.reuse.for_each([&](const auto& labels, const obs::Lives::Reuse& row) {
+      out.histogram({{"cache_salt", labels[0]}}, row.*histogram);
+    });
+  };
+  by_salt(metric("lmcache_mp_real_reuse_gap_seconds"), &obs::Lives::Reuse::seconds);
+  by_salt(metric("lmcache_mp_real_reuse_gap_objects"), &obs::Lives::Reuse::chunks);
+}
+
 void transfers(Exposition& out, const copy::CpuCopier::Stats& copies) {
   const obs::Metrics& counted = obs::metrics();
   const auto of_device = [&](const MetricInfo& info, obs::Counter obs::TransferCounts::*counter) {
@@ -255,6 +275,7 @@ Response metrics_page(const Context& context, Format format) {
   const engine::Figures figures = context.engine.figures();
   Exposition out(format);
   l1(out, context, figures.cache);
+  lives(out);
   transfers(out, figures.copies);
   gpus(out, context.engine.listings()->gpus);
   lookups(out, figures);

@@ -21,7 +21,6 @@ constexpr std::string_view kL2 = "L2 storage does not exist yet";
 constexpr std::string_view kNotifier = "completions are signalled here, not polled for";
 constexpr std::string_view kPrometheusPort =
     "metrics are at /metrics on --http-port, as in the Python server";
-constexpr std::string_view kSampling = "nothing is sampled, every event is counted";
 constexpr std::string_view kOtlp =
     "metrics are pulled from /metrics; an OpenTelemetry collector's prometheus receiver does that";
 constexpr std::string_view kTracing = "OpenTelemetry export does not exist yet";
@@ -69,7 +68,6 @@ const std::vector<RefusedFlag>& refused_flags() {
       {{"--otlp-endpoint"}, "none", kOtlp},
       {{"--event-bus-queue-size"}, "10000", kEventBus},
       {{"--prometheus-port"}, "9090", kPrometheusPort, "9090"},
-      {{"--metrics-sample-rate"}, "0.01", kSampling},
       {{"--lookup-hash-log-dir"}, "\"\"", kHashLog, ""},
       {{"--lookup-hash-log-rotation-interval"}, "21600", kHashLog},
       {{"--lookup-hash-log-rotation-max-size"}, "104857600", kHashLog},

@@ -276,6 +276,9 @@ FlagGroup observability_flags() {
               toggle_flag("--disable-observability", "", no_observability(),
                           "the same as --disable-metrics and --disable-logging"),
               toggle_flag("--disable-metrics", "", toggle(&C::metrics, false), "no /metrics"),
+              flag("--metrics-sample-rate", "F", real_number(&C::metrics_sample_rate, 0, true, 1),
+                   "share of chunks of which it is measured how long they stay and when they are "
+                   "used again; what is counted is counted whole"),
               toggle_flag("--disable-logging", "", toggle(&C::request_logging, false),
                           "failed requests are counted but not logged"),
               toggle_flag("--enable-extra-logging", "", toggle(&C::extra_logging, true),

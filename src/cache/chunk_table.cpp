@@ -1,8 +1,11 @@
 #include "cache/chunk_table.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
+#include "cache/sample_key.hpp"
+#include "obs/metrics.hpp"
 #include "pool/invariant.hpp"
 
 namespace lmcache::cache {
@@ -232,11 +235,24 @@ void ChunkTable::destroy(ChunkId id) {
   Chunk& chunk = chunks_[id];
   invariant(chunk.children == 0 && chunk.holds == 0, "what is freed is in nobody's use");
   leave_rung(id);
-  for (Shard& shard : chunk.shards) objects_.drop(shard);
+  for (Shard& shard : chunk.shards) {
+    end_lives(chunk, shard, shard.present);
+    objects_.drop(shard);
+  }
   keyspaces_.tenants().change_used(tenant_of(chunk), -static_cast<std::int64_t>(chunk.bytes));
   keyspaces_.release(chunk.keyspace);
   chunk = Chunk{};
   chunk_ids_.give_back(id);
+}
+
+/// A mask of a shard's objects is freed.
+void ChunkTable::end_lives(const Chunk& chunk, const Shard& shard, std::uint64_t groups) const {
+  obs::Lives& lives = obs::metrics().lives;
+  if (!lives.samples(sample_word(chunk.hash))) return;
+  const std::uint64_t key = sample_key(keyspaces_[chunk.keyspace], chunk.hash, shard.rank);
+  for (std::uint64_t left = groups; left != 0; left &= left - 1)
+    lives.evicted(sample_key(key, static_cast<std::uint32_t>(std::countr_zero(left))),
+                  obs::Lives::Clock::now());
 }
 
 CacheStats ChunkTable::stats() const noexcept {

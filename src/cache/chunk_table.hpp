@@ -192,6 +192,7 @@ class ChunkTable {
   void unlink(ChunkId id);
   void destroy(ChunkId id);
   void take_out(ChunkId id);
+  void end_lives(const Chunk& chunk, const Shard& shard, std::uint64_t groups) const;
   void free_objects(ChunkId id, std::span<const std::uint64_t> masks);
   [[nodiscard]] bool follows_removed(ChunkId id);
   void settle(ChunkId id);

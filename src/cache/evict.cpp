@@ -164,8 +164,11 @@ std::uint64_t ChunkTable::thin(ChunkId id) {
   const std::uint64_t bytes = chunk.window_bytes;
   const std::uint64_t before = objects_.count();
   leave_rung(id);
-  for (Shard& shard : chunk.shards)
-    objects_.free(shard, shard.present & layouts()[shard.layout].windowed);
+  for (Shard& shard : chunk.shards) {
+    const std::uint64_t windowed = shard.present & layouts()[shard.layout].windowed;
+    end_lives(chunk, shard, windowed);
+    objects_.free(shard, windowed);
+  }
   chunk.bytes -= bytes;
   chunk.window_bytes = 0;
   keyspaces_.tenants().change_used(tenant_of(chunk), -static_cast<std::int64_t>(bytes));

@@ -62,6 +62,7 @@ void ChunkTable::free_objects(ChunkId id, std::span<const std::uint64_t> masks) 
       bytes += layout.rounded[group];
       if ((layout.windowed >> group & 1) != 0) window_bytes += layout.rounded[group];
     }
+    end_lives(chunk, chunk.shards[i], masks[i]);
     objects_.free(chunk.shards[i], masks[i]);
   }
   chunk.bytes -= bytes;

@@ -75,6 +75,7 @@ Engine::Engine(const ServerConfig& config, std::span<std::byte> memory)
       copier_(std::max(1u, config.max_gpu_workers)) {
   // Without a GPU memory is taken when it is first used.
   if (gpu::Devices::built() && gpu::any_gpu()) pinned_pool_.touch(!config.l1_use_lazy);
+  obs::metrics().lives.sample(config.metrics ? config.metrics_sample_rate : 0);
   publish(Clock::now());  // whoever asks before the first round sees L1 as it is
   schedule_maintenance();
 }

@@ -159,7 +159,7 @@ class Store final : public Transfer<wire::StoreRequest>,
     if (!ticket) return end(ticket.error());
     ticket_ = std::move(*ticket);
     if (ticket_.objects().empty()) return end_with_others(worker_->memory ? wire::Bytes{} : event_);
-    meter_.store_submitted(*worker_, ticket_.objects());
+    meter_.store_submitted(*worker_, ticket_.objects(), chain_->hashes());
     if (worker_->memory) return store_from_gpu();
     auto job = cpu_copy(copy::Direction::kStore, ticket_.objects(), 0);
     job.done = [self = shared_from_this()](const Status& status) { self->copied(status); };
@@ -192,7 +192,7 @@ class Store final : public Transfer<wire::StoreRequest>,
       self->end_with_others(*event);
     };
     transfer.done = [self = shared_from_this(), worker = worker_](const Status& status) {
-      self->meter_.store_ended(status.has_value(), self->keyspace(), *worker);
+      self->meter_.store_ended(status.has_value(), self->keyspace(), self->rank(), *worker);
       StoreTicket ticket = std::move(self->ticket_);
       if (!status) self->engine_.cache().withdraw(std::move(ticket));
     };
@@ -201,7 +201,7 @@ class Store final : public Transfer<wire::StoreRequest>,
 
   // Published before the reply is sent: a lookup that starts after the reply sees it.
   void copied(const Status& status) {
-    meter_.store_ended(status.has_value(), keyspace(), *worker_);
+    meter_.store_ended(status.has_value(), keyspace(), rank(), *worker_);
     if (!status) {
       ticket_ = StoreTicket{};
       return end(status);
@@ -254,7 +254,7 @@ class Retrieve final : public Transfer<wire::RetrieveRequest>,
       return end(pins.error());
     }
     pins_ = std::move(*pins);
-    meter_.retrieve_submitted(*worker_, pins_.objects());
+    meter_.retrieve_submitted(*worker_, pins_.objects(), chain_->hashes());
     if (worker_->memory) return retrieve_to_gpu();
     // A GPU may still be writing what this CPU worker wants to read.
     engine_.devices().when_settled(
@@ -283,7 +283,7 @@ class Retrieve final : public Transfer<wire::RetrieveRequest>,
       self->end(event.error());
     };
     transfer.done = [self = shared_from_this(), worker = worker_](const Status& status) {
-      self->meter_.retrieve_ended(status.has_value(), self->keyspace(), *worker,
+      self->meter_.retrieve_ended(status.has_value(), self->keyspace(), self->rank(), *worker,
                                   self->range_->count());
       self->pins_ = ReadPins{};
     };
@@ -302,7 +302,7 @@ class Retrieve final : public Transfer<wire::RetrieveRequest>,
   }
 
   void copied(const Status& status) {
-    meter_.retrieve_ended(status.has_value(), keyspace(), *worker_, range_->count());
+    meter_.retrieve_ended(status.has_value(), keyspace(), rank(), *worker_, range_->count());
     pins_ = ReadPins{};
     end(status);
   }

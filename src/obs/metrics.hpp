@@ -2,27 +2,15 @@
 // a scrape takes no lock that serving needs. Rows of labels are bounded whatever peers send.
 #pragma once
 
+#include "obs/histogram.hpp"
 #include "obs/label_table.hpp"
+#include "obs/lives.hpp"
 
 #include <array>
 #include <atomic>
-#include <chrono>
 #include <cstdint>
-#include <span>
 
 namespace lmcache::obs {
-
-/// Only grows.
-class Counter {
- public:
-  void add(std::uint64_t n = 1) noexcept { count_.fetch_add(n, std::memory_order_relaxed); }
-  [[nodiscard]] std::uint64_t value() const noexcept {
-    return count_.load(std::memory_order_relaxed);
-  }
-
- private:
-  std::atomic<std::uint64_t> count_{0};
-};
 
 /// Upper bounds in seconds of what a request spends somewhere.
 inline constexpr std::array<double, 19> kSecondsBounds{
@@ -32,26 +20,6 @@ inline constexpr std::array<double, 19> kSecondsBounds{
 inline constexpr std::array<double, 20> kGigabytesBounds{
     0, 0.25, 0.5, 1, 2.5, 5, 7.5, 10, 15, 20, 25, 30, 40, 50, 75, 100, 250, 500, 1000, 10000};
 
-/// Observations by upper bound. A scrape may see one in `sum` before it sees it in a bucket.
-template <const auto& kBounds>
-class Histogram {
- public:
-  static constexpr std::size_t kBuckets = kBounds.size() + 1;  ///< the last has no bound
-
-  void observe(double value) noexcept {
-    std::size_t bucket = 0;
-    while (bucket < kBounds.size() && value > kBounds[bucket]) ++bucket;
-    buckets_[bucket].add();
-    sum_.fetch_add(value, std::memory_order_relaxed);
-  }
-  [[nodiscard]] std::uint64_t bucket(std::size_t i) const noexcept { return buckets_[i].value(); }
-  [[nodiscard]] double sum() const noexcept { return sum_.load(std::memory_order_relaxed); }
-  [[nodiscard]] static std::span<const double> bounds() noexcept { return kBounds; }
-
- private:
-  std::array<Counter, kBuckets> buckets_;
-  std::atomic<double> sum_{0};
-};
 using SecondsHistogram = Histogram<kSecondsBounds>;
 using GigabytesHistogram = Histogram<kGigabytesBounds>;
 
@@ -103,6 +71,7 @@ struct Metrics {
   LabelTable<TransferRates, 3, 64, 1> rates;
   LabelTable<ModelUsage, 1, 64> models;
   LabelTable<FailedObjects, 1, 64> allocation_failures, read_failures;
+  Lives lives;
   TransferCounts cpu, cuda;
   Counter leases_expired, leases_freed_by_death;
   Counter eviction_ticks, eviction_triggered;

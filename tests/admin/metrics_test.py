@@ -1,5 +1,6 @@
 """/metrics: the format by promtool and by the published parser, the figures after known traffic, and the bounds on what it says."""
 
+import json
 import shutil
 import subprocess
 import unittest
@@ -246,6 +247,69 @@ class Windows(AdminCase):
         eventually(lambda: Page(self.http()).value("lookup_window_lost_chunks_total") == lost, "the lookup was cut short")
         for one in (engine, plain):
             one.unregister()
+
+
+class Lives(AdminCase):
+    """How long chunks stay and when they come back, with all of them in the sample."""
+    flags = ("--eviction-policy", "LRU", "--metrics-sample-rate", "1")
+    l1_gb = str(8 * OBJECT / (1 << 30))
+
+    def grown(self, before, name, **labels):
+        labels = labels or {"l1_tag": "_default"}
+        return Page(self.http()).value(name, **labels) - (before.value(name, **labels) or 0)
+
+    def test_what_becomes_of_chunks(self):
+        self.http().post("/cache/clear")
+        before, of_salt = Page(self.http()), {"cache_salt": "tenantL"}
+        engine = Engine(self.connect(), [dense()], 4096, salt="tenantL").register()
+        toks = tokens(4 * 256)
+        self.assertTrue(engine.store(toks, unique("store")))
+        for chunks in (4, 3):
+            request = unique("lookup")
+            self.assertEqual(engine.lookup(toks[:chunks * 256], request), chunks)
+            self.assertTrue(engine.retrieve(toks[:chunks * 256], request))
+            engine.end(request)
+        for name in ("l1_chunk_reuse_gap_seconds_count", "l1_chunk_lifetime_seconds_count"):
+            self.assertEqual(self.grown(before, name), 7 if "reuse" in name else 0, name)
+        for name in ("real_reuse_gap_seconds_count", "real_reuse_gap_objects_count"):
+            self.assertEqual(self.grown(before, name, **of_salt), 7, name)
+        # Each is retrieved four chunks later.
+        self.assertEqual(self.grown(before, "real_reuse_gap_objects_sum", **of_salt), 28)
+        self.assertTrue(engine.store(tokens(8 * 256), unique("store")))
+        for name in ("l1_chunk_lifetime_seconds_count", "l1_chunk_idle_before_evict_seconds_count"):
+            self.assertEqual(self.grown(before, name), 4, name)
+        self.assertEqual(self.grown(before, "l1_chunk_evict_reuse_gap_seconds_count"), 0)
+        self.assertTrue(engine.store(toks, unique("store")))
+        self.assertEqual(self.grown(before, "l1_chunk_evict_reuse_gap_seconds_count"), 4)
+        self.http().post("/cache/clear")
+        self.assertEqual(self.grown(before, "l1_chunk_lifetime_seconds_count"), 16)
+        engine.unregister()
+
+    def test_bounds_are_the_references(self):
+        engine = Engine(self.connect(), [dense()], 1024).register()
+        self.assertTrue(engine.store(tokens(256), unique("store")))
+        engine.unregister()
+        with open(__file__.replace("tests/admin/metrics_test.py", "tests/data/reference_metrics.json")) as file:
+            theirs = json.load(file)["metrics"]
+        families = Page(self.http()).families
+        for name in theirs:
+            if name.startswith(("lmcache_mp_l1_chunk_", "lmcache_mp_real_reuse_gap_")):
+                bounds = {float(sample.labels["le"]) for sample in families[name].samples if "le" in sample.labels}
+                self.assertEqual(sorted(bounds)[:-1], theirs[name]["bounds"], name)
+
+
+class NoSample(AdminCase):
+    """One chunk of a million million: what the usual share leaves out costs nothing and is not there."""
+    flags = ("--metrics-sample-rate", "1e-12")
+
+    def test_nothing_is_measured(self):
+        engine = Engine(self.connect(), [dense()], 4096).register()
+        toks = tokens(1024)
+        self.assertTrue(engine.store(toks, unique("store")))
+        self.assertTrue(engine.store(toks[:512] + tokens(512), unique("store")))
+        self.http().post("/cache/clear")
+        self.assertEqual(Page(self.http()).value("l1_chunk_lifetime_seconds_count", l1_tag="_default"), 0)
+        engine.unregister()
 
 
 class Disabled(unittest.TestCase):

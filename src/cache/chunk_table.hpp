@@ -173,7 +173,7 @@ class ChunkTable {
     bool in_use = false;        ///< and stay
     bool followed = false;      ///< the passes are needed
   };
-  /// A chunk that was there when the removal began.
+  /// `places`, by rank, of a chunk that was there when the removal began.
   [[nodiscard]] Removed remove(ChunkId id, std::span<const ObjectPlace> places, bool force);
   void unlink_removed(ChunkId first, ChunkId last);
   void drop_removed(ChunkId first, ChunkId last, bool force);

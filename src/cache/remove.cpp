@@ -9,8 +9,8 @@ namespace lmcache {
 namespace cache {
 
 void ChunkTable::begin_removal(std::vector<Fate>& room) {
-  ++clears_;
   room.resize(chunk_ids_.end(), Fate::kUnknown);
+  ++clears_;
   fates_.swap(room);
 }
 
@@ -27,9 +27,9 @@ ChunkTable::Removed ChunkTable::remove(ChunkId id, std::span<const ObjectPlace> 
   bool prefix = false;  // something that every hit behind it needs
   for (std::size_t i = 0; i < masks.size(); ++i) {
     const Shard& shard = chunk.shards[i];
-    for (const ObjectPlace& place : places)
-      if (place.rank == shard.rank && place.group < 64)
-        masks[i] |= shard.present & std::uint64_t{1} << place.group;
+    for (const ObjectPlace& place :
+         std::ranges::equal_range(places, shard.rank, {}, &ObjectPlace::rank))
+      if (place.group < 64) masks[i] |= shard.present & std::uint64_t{1} << place.group;
     objects += static_cast<std::uint64_t>(std::popcount(masks[i]));
     if ((masks[i] & ~layouts()[shard.layout].windowed) != 0) prefix = true;
   }

@@ -24,6 +24,7 @@ void TransferMeter::begin(std::span<const ObjectRef> objects, std::span<const Ch
   begun_ = std::chrono::steady_clock::now();
   objects_ = objects.size();
   bytes_ = chunks_ = 0;
+  sampled_.clear();
   for (std::size_t i = 0; i < objects.size(); ++i) {  // chunk by chunk
     const ObjectRef& object = objects[i];
     bytes_ += object.bytes;
@@ -69,23 +70,23 @@ void TransferMeter::store_ended(bool ok, const Keyspace& keyspace, std::uint32_t
                                 const Instance& worker) {
   counts_of(worker).finished_stores.add();
   if (!ok) return;
-  tell_lives(keyspace, rank, false);
   obs::metrics().l1.row({keyspace.salt}).written_objects.add(objects_);
   worker.moved.stored_bytes.add(bytes_);
   if (bytes_ > 0) rates_of(worker).store.observe(gigabytes_per_second());
+  tell_lives(keyspace, rank, false);
 }
 
 void TransferMeter::retrieve_ended(bool ok, const Keyspace& keyspace, std::uint32_t rank,
                                    const Instance& worker, std::uint32_t chunks) {
   counts_of(worker).finished_retrieves.add();
   if (!ok) return;
-  tell_lives(keyspace, rank, true);
   obs::metrics().l1.row({keyspace.salt}).read_objects.add(objects_);
   worker.moved.retrieved_bytes.add(bytes_);
   obs::metrics()
       .loads.row({keyspace.model, keyspace.salt, std::to_string(worker.id)})
       .chunks.add(chunks);
   if (bytes_ > 0) rates_of(worker).load.observe(gigabytes_per_second());
+  tell_lives(keyspace, rank, true);
 }
 
 void TransferMeter::nothing_to_read(const Instance& worker, std::uint32_t chunks) {

@@ -1,6 +1,7 @@
 #include "obs/lives.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace lmcache::obs {
 namespace {

@@ -1,6 +1,8 @@
 // However an object ends, obs::Lives hears of it once.
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "cache/sample_key.hpp"
 #include "obs/metrics.hpp"
 #include "unit/cache/cache_fixture.hpp"

@@ -294,18 +294,6 @@ void add_metrics_routes(Router& router, const Context& context) {
               [&context](const Request& request) {
                 return metrics_page(context, format_for(request.accept));
               }});
-  router.add({Verb::get,
-              "/metrics/",
-              "Redirects to /metrics",
-              [](const Request&) {
-                return Response{307, "text/plain; charset=utf-8", "", {{"Location", "/metrics"}}};
-              },
-              Lane::kQuick,
-              false,
-              {},
-              nullptr,
-              {{307, "See /metrics"}},
-              false});
 }
 
 }  // namespace lmcache::admin

@@ -156,7 +156,8 @@ void add_object_routes(Router& router, const Context& context) {
        .answers = {{400, "Too many keys, or a chunk hash that is none"},
                    {404, "Unknown adapter"},
                    kWrongForm,
-                   {503, "No L2"}}});
+                   {503, "No L2"}},
+       .needs_body = true});
 }
 
 }  // namespace lmcache::admin

@@ -181,6 +181,8 @@ std::map<Key, Json> own_replies() {
        json_body(
            object({{"status", one_of({"ok"})}, {"cleared", object({{"tier", text_type()}})}}))},
       {{kGet, "/cache/objects", 200}, json_body(objects())},
+      {{Verb::delete_, "/cache/objects", 200},
+       json_body(object({{"deleted", integer()}, {"skipped", integer()}, {"ok", boolean()}}))},
       {{Verb::post, "/cache/prefetches", 202},
        json_body(object({{"chunks", integer()}, {"status", text_type()}}))},
       {{Verb::post, "/cache/checksums", 200}, json_body(checksums())},

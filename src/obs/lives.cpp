@@ -54,9 +54,11 @@ void Lives::evicted(std::uint64_t object, Clock::time_point now) {
   evicted_.emplace_back(object, now);
 }
 
-/// Those that were waited for long enough, and the oldest of too many. Called with the lock.
+/// Some of those that were waited for long enough, and of the oldest where there are too many.
+/// Called with the lock.
 void Lives::forget_evicted(Clock::time_point now) {
-  while (!evicted_.empty()) {
+  constexpr int kAtOnce = 64;  // whoever evicts holds the cache's lock
+  for (int forgotten = 0; forgotten < kAtOnce && !evicted_.empty(); ++forgotten) {
     const auto [object, when] = evicted_.front();
     const bool late = now - when >= kEvictedWait;
     if (!late && evicted_.size() < kRowsMax) return;

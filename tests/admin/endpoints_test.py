@@ -191,7 +191,7 @@ class Endpoints(AdminCase):
                 needs_token = operation.get("security") != []
                 self.assertEqual("401" in operation["responses"], needs_token, f"{method} {path}")
                 self.assertEqual("403" in operation["responses"], method != "get", f"{method} {path}")
-        for method, path in (("post", "/cache/prefetches"), ("get", "/cache/prefetches/{request_id}"), ("get", "/metrics/")):
+        for method, path in (("post", "/cache/prefetches"), ("get", "/cache/prefetches/{request_id}")):
             self.assertNotIn("200", declared(method, path)["responses"], path)
         checked = {(m, p) for p, operations in document["paths"].items() for m, o in operations.items() if "422" in o["responses"]}
         self.assertEqual(checked, {("post", "/cache/clear"), ("get", "/cache/objects"), ("delete", "/cache/objects"), ("post", "/cache/prefetches"),
@@ -246,6 +246,10 @@ class Endpoints(AdminCase):
         check("PUT", "/loglevel?level=info")
         check("PUT", "/loglevel?level=x", status=400)
         check("GET", "/loglevel?level=info", status=405)
+        key = client.get("/cache/objects?tier=l1").json["entries"][0]["key"]
+        check("DELETE", "/cache/objects", {"keys": [key], "tier": "l1"})
+        check("DELETE", "/cache/objects", {"keys": [{**key, "chunk_hash_hex": "x"}], "tier": "l1"}, 400)
+        check("DELETE", "/cache/objects", {"tier": "l1"}, 422)
         check("POST", "/cache/clear", {"tier": "l1", "force": True})
         check("POST", "/cache/clear", {"tier": "l9"}, 422)
         described = {(method, path) for path, operations in paths.items() for method, operation in operations.items()
@@ -258,7 +262,7 @@ class Endpoints(AdminCase):
         needed = {(method, path): operation["requestBody"]["required"] for path, operations in paths.items()
                   for method, operation in operations.items() if "requestBody" in operation}
         self.assertEqual(needed, {("post", "/cache/clear"): False, ("post", "/cache/prefetches"): True, ("post", "/cache/checksums"): True,
-                                  ("put", "/quota/{cache_salt}"): True})
+                                  ("delete", "/cache/objects"): True, ("put", "/quota/{cache_salt}"): True})
         level, = (p for p in paths["/loglevel"]["put"]["parameters"] if p["name"] == "level")
         self.assertTrue(level["required"])
         for name in level["schema"]["enum"]:

@@ -1,7 +1,8 @@
 """Holds a value against a JSON Schema: the keywords that /openapi.json uses, and no others."""
 
 TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None)}
-KEYWORDS = {"type", "properties", "required", "items", "additionalProperties", "enum", "anyOf", "minimum", "maximum", "default", "description"}
+KEYWORDS = {"type", "properties", "required", "items", "maxItems", "additionalProperties", "enum", "anyOf", "minimum", "maximum", "default",
+            "description"}
 
 
 def has_type(value, name):
@@ -29,6 +30,8 @@ def problems(value, schema, path="$"):
         for name, part in value.items():
             if name in known or "additionalProperties" in schema:
                 out += problems(part, known.get(name, schema.get("additionalProperties")), f"{path}.{name}")
+    if isinstance(value, list) and len(value) > schema.get("maxItems", len(value)):
+        out.append(f"{path}: {len(value)} are too many")
     if isinstance(value, list) and "items" in schema:
         for at, part in enumerate(value):
             out += problems(part, schema["items"], f"{path}[{at}]")

@@ -144,7 +144,7 @@ void Session::process_input() {
   while (reads_requests() && !reading_ && may_continue()) {
     const ZmtpEvent event = decoder_.next();
     if (event == ZmtpEvent::kNeedMore) break;
-    if (event == ZmtpEvent::kMessage) ++messages;
+    if (event == ZmtpEvent::kMessage && identity_held_) ++messages;
     handle(event);
   }
   if (messages > 0) Counters::add(shared_->counters.messages_in, messages);
@@ -245,6 +245,7 @@ void Session::identity_granted() {
     parked_.reset();
     if (state_ == State::kOpen) {
       const PumpScope scope{this};
+      Counters::add(shared_->counters.messages_in);
       dispatch(message);
     }
   }

@@ -110,7 +110,7 @@ void EvictionCommand::prepare(const sim::Trace& trace) {
           std::ldexp(static_cast<double>(distinct) * static_cast<double>(prefix_bytes()), -i) /
           kGib);
   std::sort(sizes_gib_.begin(), sizes_gib_.end());
-  if (policies_.empty()) policies_ = {"LRU", "LFU", "ARC", "S3FIFO", "WTINYLFU"};
+  if (policies_.empty()) policies_ = {"LRU", "LFU", "ARC", "S3FIFO", "WTINYLFU", "GITTINS"};
   for (const double gib : sizes_gib_) {
     const auto chunks = static_cast<std::uint64_t>(gib * kGib) / prefix_bytes();
     bounds_.emplace_back(gib, static_cast<double>(sim::most_hits(prompts, chunks)) /

@@ -221,7 +221,7 @@ FlagGroup cache_flags() {
                    "backstop: longest time an unused lease is kept"),
               flag("--eviction-policy", "NAME",
                    choice(&C::eviction_policy,
-                          {"LRU", "LFU", "ARC", "S3FIFO", "WTINYLFU", "IsolatedLRU", "noop"}),
+                          {"LRU", "LFU", "ARC", "S3FIFO", "WTINYLFU", "GITTINS", "IsolatedLRU", "noop"}),
                    "what goes first when memory is short"),
               flag("--eviction-trigger-watermark", "F",
                    real_number(&C::eviction_trigger_watermark, 0, true, 1),

@@ -31,7 +31,7 @@ ChunkId ChunkTable::create_pinned(KeyspaceId keyspace, const ChunkHash& hash, st
   keyspaces_.add_reference(keyspace);
   index_.insert(id);
   const bool continues = before != kNoId && chunks_[before].children == 0;
-  policy_->admit(id, {index_.name(id), tenant_of(chunk), continues ? before : kNoId});
+  policy_->admit(id, {index_.name(id), tenant_of(chunk), continues ? before : kNoId, before});
   return id;
 }
 

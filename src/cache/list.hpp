@@ -37,6 +37,15 @@ class List {
     erase(nodes, id);
     push_newest(nodes, id);
   }
+  /// All of `newer`, which is empty then, in their order behind what is here.
+  void append(Paged<Node>& nodes, List& newer) noexcept {
+    if (newer.empty()) return;
+    nodes[newer.oldest_].older = newest_;
+    (newest_ == kNoId ? oldest_ : nodes[newest_].newer) = newer.oldest_;
+    newest_ = newer.newest_;
+    bytes_ += newer.bytes_;
+    newer = {};
+  }
   [[nodiscard]] ChunkId oldest() const noexcept { return oldest_; }  ///< kNoId: empty
   [[nodiscard]] ChunkId newest() const noexcept { return newest_; }  ///< kNoId: empty
   [[nodiscard]] bool empty() const noexcept { return oldest_ == kNoId; }

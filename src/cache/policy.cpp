@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "cache/arc.hpp"
+#include "cache/gittins.hpp"
 #include "cache/isolated_lru.hpp"
 #include "cache/lfu.hpp"
 #include "cache/lru.hpp"
@@ -21,12 +22,13 @@ std::unique_ptr<Policy> make() {
 }
 
 using Maker = std::unique_ptr<Policy> (*)();
-constexpr std::array<std::pair<std::string_view, Maker>, 7> kPolicies{{
+constexpr std::array<std::pair<std::string_view, Maker>, 8> kPolicies{{
     {"LRU", make<Lru>},
     {"LFU", make<Lfu>},
     {"ARC", make<Arc>},
     {"S3FIFO", make<S3Fifo>},
     {"WTINYLFU", make<WTinyLfu>},
+    {"GITTINS", make<Gittins>},
     {"IsolatedLRU", make<IsolatedLru>},
     {"noop", make<Noop>},
 }};
@@ -34,7 +36,7 @@ constexpr std::array<std::pair<std::string_view, Maker>, 7> kPolicies{{
 }  // namespace
 
 std::string_view policy_names() noexcept {
-  return "LRU, LFU, ARC, S3FIFO, WTINYLFU, IsolatedLRU, noop";
+  return "LRU, LFU, ARC, S3FIFO, WTINYLFU, GITTINS, IsolatedLRU, noop";
 }
 
 Result<std::unique_ptr<Policy>> make_policy(std::string_view name) {

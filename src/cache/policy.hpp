@@ -33,6 +33,7 @@ class Policy {
     std::uint64_t name = 0;  ///< the same whenever the chunk comes back
     TenantId tenant = 0;
     ChunkId continues = kNoId;  ///< the resident chunk before it, if nothing else follows that one
+    ChunkId before = kNoId;     ///< the resident chunk before it, whatever else follows that one
   };
 
   virtual ~Policy() = default;

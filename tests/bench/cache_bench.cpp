@@ -165,6 +165,7 @@ BENCHMARK_CAPTURE(steady_state, LFU, "LFU")->Apply(steady_state_sizes);
 BENCHMARK_CAPTURE(steady_state, ARC, "ARC")->Apply(steady_state_sizes);
 BENCHMARK_CAPTURE(steady_state, S3FIFO, "S3FIFO")->Apply(steady_state_sizes);
 BENCHMARK_CAPTURE(steady_state, WTINYLFU, "WTINYLFU")->Apply(steady_state_sizes);
+BENCHMARK_CAPTURE(steady_state, GITTINS, "GITTINS")->Apply(steady_state_sizes);
 BENCHMARK_CAPTURE(steady_state, IsolatedLRU, "IsolatedLRU")->Apply(steady_state_sizes);
 
 /// What another request waits for at most while a pool of `objects` is cleared: the longest of its

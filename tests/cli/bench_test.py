@@ -32,7 +32,7 @@ class Bench(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stderr)
         rows = [json.loads(line) for line in result.stdout.splitlines()]
         self.assertEqual(sorted({row["policy"] for row in rows}),
-                         ["ARC", "LFU", "LRU", "S3FIFO", "WTINYLFU", "bound", "unlimited"])
+                         ["ARC", "GITTINS", "LFU", "LRU", "S3FIFO", "WTINYLFU", "bound", "unlimited"])
         bounds = {row["gib"]: row["hit_tokens"] for row in rows if row["policy"] == "bound"}
         for row in rows:
             if "lookup_ns" in row:

@@ -26,7 +26,7 @@ inline std::vector<ChunkHash> some_chain(Random& random, std::size_t longest) {
 }
 
 /// All that evict.
-inline constexpr const char* kPolicies[] = {"LRU",    "LFU",      "ARC",
-                                            "S3FIFO", "WTINYLFU", "IsolatedLRU"};
+inline constexpr const char* kPolicies[] = {"LRU",      "LFU",     "ARC",        "S3FIFO",
+                                            "WTINYLFU", "GITTINS", "IsolatedLRU"};
 
 }  // namespace lmcache::test

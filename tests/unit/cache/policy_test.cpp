@@ -9,6 +9,7 @@
 
 #include "cache/arc.hpp"
 #include "cache/sketch.hpp"
+#include "unit/cache/policy_order.hpp"
 
 namespace lmcache::cache {
 namespace {
@@ -21,46 +22,8 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 
-constexpr std::uint64_t kBytes = 1000;
-
-/// A policy and the calls that the chunk table would make. Names are ids, so that a chunk that
-/// comes back is known again.
-class Order {
- public:
-  explicit Order(std::string_view name) : policy_(make_policy(name).value()) {}
-
-  void store(ChunkId id, std::uint64_t bytes = kBytes, TenantId tenant = 0) {
-    policy_->admit(id, {id + 1000, tenant, kNoId});
-    policy_->insert(id, bytes);
-  }
-  /// A lookup that hits, and the end of its lease.
-  void use(ChunkId id, std::uint64_t bytes = kBytes) {
-    policy_->hit(id);
-    policy_->remove(id);
-    policy_->insert(id, bytes);
-  }
-  std::optional<ChunkId> evict_one(TenantId tenant = 0) {
-    const auto id = policy_->victim(tenant);
-    if (!id) return id;
-    policy_->remove(*id);
-    policy_->evicted(*id);
-    return id;
-  }
-  std::vector<ChunkId> evict(int count) {
-    std::vector<ChunkId> gone;
-    while (count-- > 0) {
-      const auto id = evict_one();
-      if (!id) break;
-      gone.push_back(*id);
-    }
-    return gone;
-  }
-  std::vector<ChunkId> drain() { return evict(1 << 20); }
-  Policy& operator*() { return *policy_; }
-
- private:
-  std::unique_ptr<Policy> policy_;
-};
+using test::kBytes;
+using test::Order;
 
 // ------------------------------------------------------------------------------- all that evict
 
@@ -104,7 +67,8 @@ TEST_P(EveryPolicy, OfASequenceStoredEndFirstTheEndGoesFirst) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Policies, EveryPolicy,
-                         testing::Values("LRU", "LFU", "ARC", "S3FIFO", "WTINYLFU", "IsolatedLRU"));
+                         testing::Values("LRU", "LFU", "ARC", "S3FIFO", "WTINYLFU", "GITTINS",
+                                         "IsolatedLRU"));
 
 // ------------------------------------------------------------------------------- each by itself
 

@@ -60,28 +60,32 @@ INSTANTIATE_TEST_SUITE_P(Traces, Dense,
                                                    {"LFU", 0.593},
                                                    {"ARC", 0.588},
                                                    {"S3FIFO", 0.562},
-                                                   {"WTINYLFU", 0.514}}},
+                                                   {"WTINYLFU", 0.514},
+                                                   {"GITTINS", 0.596}}},
                                          Expected{"agents",
                                                   20,
                                                   {{"LRU", 0.468},
                                                    {"LFU", 0.478},
                                                    {"ARC", 0.514},
                                                    {"S3FIFO", 0.551},
-                                                   {"WTINYLFU", 0.532}}},
+                                                   {"WTINYLFU", 0.532},
+                                                   {"GITTINS", 0.574}}},
                                          Expected{"documents",
                                                   100,
                                                   {{"LRU", 0.399},
                                                    {"LFU", 0.394},
                                                    {"ARC", 0.382},
                                                    {"S3FIFO", 0.327},
-                                                   {"WTINYLFU", 0.297}}},
+                                                   {"WTINYLFU", 0.297},
+                                                   {"GITTINS", 0.396}}},
                                          Expected{"scans",
                                                   100,
                                                   {{"LRU", 0.398},
                                                    {"LFU", 0.466},
                                                    {"ARC", 0.448},
                                                    {"S3FIFO", 0.442},
-                                                   {"WTINYLFU", 0.370}}}));
+                                                   {"WTINYLFU", 0.370},
+                                                   {"GITTINS", 0.471}}}));
 
 TEST(DefaultPolicy, IsNowhereFarBelowLruAndFarAboveItUnderScans) {
   for (const auto& [workload, gib] :
@@ -91,6 +95,17 @@ TEST(DefaultPolicy, IsNowhereFarBelowLruAndFarAboveItUnderScans) {
         << workload;
   EXPECT_GT(run("scans", "dense", "LFU", 100).token_hit_ratio(),
             run("scans", "dense", "LRU", 100).token_hit_ratio() + 0.02);
+}
+
+/// What LRU and LFU cannot see: within two minutes nothing is worth keeping, after four nothing is.
+TEST(Gittins, ServesPeopleWhoPauseWhatNoOrderOfRecencyCan) {
+  TraceOptions pausing{"chat", 7, 3000, 60, 1};
+  pausing.pause_ms = 60'000;
+  pausing.pause_doublings = 2;
+  const Trace trace = generate_trace(pausing).value();
+  const double gittins = run(trace, "dense", "GITTINS", 80).token_hit_ratio();
+  for (const char* policy : {"LRU", "LFU", "ARC"})
+    EXPECT_GT(gittins, run(trace, "dense", policy, 80).token_hit_ratio() + 0.1) << policy;
 }
 
 /// Six times as much with a working set ten times too large for a pool of whole chunks, where

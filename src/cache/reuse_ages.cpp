@@ -31,8 +31,8 @@ struct Bins {
 };
 
 const Bins& bins() noexcept {
-  static const Bins kAll;
-  return kAll;
+  static const Bins all;
+  return all;
 }
 
 }  // namespace

@@ -96,13 +96,26 @@ void ReuseAges::lived(std::size_t bin, std::span<const std::uint32_t, kClasses> 
   for (std::size_t cls = 0; cls < kClasses; ++cls) time_[bin][cls] += time * chunks[cls];
 }
 
+/// Neighbours have half a say, so that chance does not put one age above the next: of them what
+/// they would say of an age at that bin, if hazards fell as 1 / age between the two.
+double ReuseAges::hazard(std::size_t cls, std::size_t bin) const noexcept {
+  const double assumed = (all_returns_[cls] + kFirstRun) / (runs_[cls] + 1);
+  const std::array<double, kBins>& middles = bins().middles;
+  double returns = returns_[bin][cls] + assumed;
+  double time = time_[bin][cls] + assumed * middles[bin] / kAssumedRate;
+  const auto hear = [&](std::size_t neighbour) {
+    returns += returns_[neighbour][cls] / 2;
+    time += time_[neighbour][cls] / 2 * middles[bin] / middles[neighbour];
+  };
+  if (bin > 0) hear(bin - 1);
+  if (bin + 1 < kBins) hear(bin + 1);
+  return returns / time;
+}
+
 void ReuseAges::learn() {
   for (std::size_t cls = 0; cls < kClasses; ++cls) {
-    const double assumed = (all_returns_[cls] + kFirstRun) / (runs_[cls] + 1);
     std::array<double, kBins> hazards{};
-    for (std::size_t bin = 0; bin < kBins; ++bin)
-      hazards[bin] = (returns_[bin][cls] + assumed) /
-                     (time_[bin][cls] + assumed * bins().middles[bin] / kAssumedRate);
+    for (std::size_t bin = 0; bin < kBins; ++bin) hazards[bin] = hazard(cls, bin);
     best_rates(bins().widths, hazards, index_[cls]);
     if (all_returns_[cls] < kMemory) continue;
     all_returns_[cls] /= 2;

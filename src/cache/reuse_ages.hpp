@@ -53,6 +53,8 @@ class ReuseAges {
   }
 
  private:
+  [[nodiscard]] double hazard(std::size_t cls, std::size_t bin) const noexcept;
+
   std::array<PerClass, kBins> returns_{}, time_{};
   PerClass all_returns_{}, runs_{};
   std::size_t run_class_ = kClasses, run_bin_ = 0, run_length_ = 0;  ///< of the latest return

@@ -112,8 +112,18 @@ TEST(ReuseAges, LearnsWhenAClassComesBack) {
   for (int i = 0; i < 100; ++i) thousand_come_back(ages, 10);
   ages.learn();
   for (std::size_t bin = 1; bin <= 10; ++bin) EXPECT_GT(ages.index(3, bin), ages.index(3, bin - 1));
-  EXPECT_LT(ages.index(3, 11), ages.index(3, 0));
+  EXPECT_LT(ages.index(3, 12), ages.index(3, 0));
   EXPECT_DOUBLE_EQ(ages.index(2, 5), before.index(2, 5));
+}
+
+TEST(ReuseAges, NeighboursHaveASayAndNobodyElse) {
+  ReuseAges ages;
+  const ReuseAges before;
+  for (int i = 0; i < 100; ++i) thousand_come_back(ages, 0);
+  ages.learn();
+  EXPECT_GT(ages.index(3, 1), 2 * before.index(3, 1));
+  EXPECT_LT(ages.index(3, 1), ages.index(3, 0));
+  EXPECT_DOUBLE_EQ(ages.index(3, 3), before.index(3, 3));
 }
 
 TEST(ReuseAges, ForgetsWhatWasAnotherTime) {

@@ -21,17 +21,19 @@ class GhostsWith {
     More more;
   };
 
-  /// As the newest, and not there yet. What had no bytes made no room by going, and no number of
-  /// its kind would ever be trimmed: it is not remembered.
-  void add(std::uint64_t name, std::uint64_t bytes, const More& more) {
-    if (bytes == 0) return;
-    const Slot slot = unused_slot();
+  /// As the newest. False if the name is there already, or had no bytes: what made no room by going
+  /// is not remembered, for no number of its kind would ever be trimmed.
+  bool add(std::uint64_t name, std::uint64_t bytes, const More& more) {
+    if (bytes == 0) return false;
+    const auto [place, is_new] = part(name).try_emplace(name, kNoId);
+    if (!is_new) return false;
+    const Slot slot = place->second = unused_slot();
     nodes_[slot].name = name;
     nodes_[slot].bytes = bytes;
     nodes_[slot].more = more;
     order_.push_newest(nodes_, slot);
-    part(name).emplace(name, slot);
     ++size_;
+    return true;
   }
   /// Forgets the name; what was known if it was there.
   std::optional<Ghost> take(std::uint64_t name) {

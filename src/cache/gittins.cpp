@@ -140,11 +140,7 @@ void Gittins::hit(ChunkId id) {
 /// It went without a turn or with one: it waits on under its name.
 void Gittins::evicted(ChunkId id) {
   Node& node = nodes_[id];
-  if (const auto same = ghosts_.take(node.name)) --population(same->more);
-  if (node.waits && node.bytes > 0) {
-    node.waits = false;
-    ghosts_.add(node.name, node.bytes, node.use);
-  }
+  if (node.waits && ghosts_.add(node.name, node.bytes, node.use)) node.waits = false;
   forget(node);
   ghosts_.trim(kRememberPools * bytes_, [this](const auto& ghost) { --population(ghost.more); });
 }

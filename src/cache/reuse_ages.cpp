@@ -50,9 +50,8 @@ void best_rates(std::span<const double> widths, std::span<const double> hazards,
   std::size_t blocks = 0;
   for (std::size_t i = hazards.size(); i-- > 0;) {
     const bool last = i + 1 == hazards.size();
-    const double stays = last ? 0 : std::exp(-hazards[i] * widths[i]);
     const double returns = last ? 1 : -std::expm1(-hazards[i] * widths[i]);
-    Block block{returns, returns / hazards[i], stays};
+    Block block{returns, returns / hazards[i], 1 - returns};
     while (blocks > 0 && later[blocks - 1].rate() >= block.rate()) {
       const Block& next = later[--blocks];
       block = {block.returns + block.stays * next.returns, block.time + block.stays * next.time,

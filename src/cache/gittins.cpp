@@ -58,7 +58,7 @@ void Gittins::merge(AgeSlots::Row into, AgeSlots::Row from) {
 
 void Gittins::learn() {
   uses_until_learning_ = kLearning;
-  ages_.learn();
+  ages_.learn(kLearning);
   const auto index = [this](std::uint16_t cell) {
     return ages_.index(cell % kClasses, cell / kClasses);
   };

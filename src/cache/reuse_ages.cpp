@@ -10,7 +10,7 @@ namespace {
 constexpr double kFirstRun = 32;          ///< how many returns a run is thought to have at first
 constexpr std::size_t kLongestRun = 256;  ///< from there on it is another
 constexpr double kAssumedRate = 0.15;     ///< times 1 / age is the hazard that is assumed
-constexpr double kMemory = 1 << 17;       ///< returns after which older ones count half
+constexpr double kMemory = 1 << 17;       ///< uses after which what was learnt counts half
 
 constexpr std::size_t kBins = ReuseAges::kBins;
 
@@ -63,7 +63,7 @@ void best_rates(std::span<const double> widths, std::span<const double> hazards,
 }
 
 ReuseAges::ReuseAges() {
-  learn();
+  learn(0);
 }
 
 std::size_t ReuseAges::bin_of(std::uint64_t age) noexcept {
@@ -111,17 +111,17 @@ double ReuseAges::hazard(std::size_t cls, std::size_t bin) const noexcept {
   return returns / time;
 }
 
-void ReuseAges::learn() {
+void ReuseAges::learn(double uses) {
+  const double kept = std::exp2(-uses / kMemory);
   for (std::size_t cls = 0; cls < kClasses; ++cls) {
     std::array<double, kBins> hazards{};
     for (std::size_t bin = 0; bin < kBins; ++bin) hazards[bin] = hazard(cls, bin);
     best_rates(bins().widths, hazards, index_[cls]);
-    if (all_returns_[cls] < kMemory) continue;
-    all_returns_[cls] /= 2;
-    runs_[cls] /= 2;
+    all_returns_[cls] *= kept;
+    runs_[cls] *= kept;
     for (std::size_t bin = 0; bin < kBins; ++bin) {
-      returns_[bin][cls] /= 2;
-      time_[bin][cls] /= 2;
+      returns_[bin][cls] *= kept;
+      time_[bin][cls] *= kept;
     }
   }
 }

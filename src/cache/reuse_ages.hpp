@@ -46,8 +46,9 @@ class ReuseAges {
   /// `chunks[class]` of them have been that old for `time` more.
   void lived(std::size_t bin, std::span<const std::uint32_t, kClasses> chunks,
              double time) noexcept;
-  /// Brings the indices up to date. O(classes * bins).
-  void learn();
+  /// Brings the indices up to date, `uses` after the last time: what was learnt until now will
+  /// count for less by then. O(classes * bins).
+  void learn(double uses);
   [[nodiscard]] double index(std::size_t cls, std::size_t bin) const noexcept {
     return index_[cls][bin];
   }

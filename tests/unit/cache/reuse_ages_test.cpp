@@ -110,7 +110,7 @@ TEST(ReuseAges, LearnsWhenAClassComesBack) {
   ReuseAges ages;
   const ReuseAges before;
   for (int i = 0; i < 100; ++i) thousand_come_back(ages, 10);
-  ages.learn();
+  ages.learn(0);
   for (std::size_t bin = 1; bin <= 10; ++bin) EXPECT_GT(ages.index(3, bin), ages.index(3, bin - 1));
   EXPECT_LT(ages.index(3, 12), ages.index(3, 0));
   EXPECT_DOUBLE_EQ(ages.index(2, 5), before.index(2, 5));
@@ -120,7 +120,7 @@ TEST(ReuseAges, NeighboursHaveASayAndNobodyElse) {
   ReuseAges ages;
   const ReuseAges before;
   for (int i = 0; i < 100; ++i) thousand_come_back(ages, 0);
-  ages.learn();
+  ages.learn(0);
   EXPECT_GT(ages.index(3, 1), 2 * before.index(3, 1));
   EXPECT_LT(ages.index(3, 1), ages.index(3, 0));
   EXPECT_DOUBLE_EQ(ages.index(3, 3), before.index(3, 3));
@@ -131,7 +131,7 @@ TEST(ReuseAges, ForgetsWhatWasAnotherTime) {
   const auto learn_for = [&](int rounds, std::size_t at) {
     for (int i = 0; i < rounds; ++i) {
       thousand_come_back(ages, at);
-      ages.learn();
+      ages.learn(1000);
     }
   };
   learn_for(3000, 10);

@@ -112,16 +112,19 @@ double ReuseAges::hazard(std::size_t cls, std::size_t bin) const noexcept {
 }
 
 void ReuseAges::learn(double uses) {
-  const double kept = std::exp2(-uses / kMemory);
+  // Nothing is nothing some day: numbers below the smallest normal one would be slow for ever.
+  const auto fade = [kept = std::exp2(-uses / kMemory)](double& learnt) {
+    learnt = learnt < 1e-30 ? 0 : learnt * kept;
+  };
   for (std::size_t cls = 0; cls < kClasses; ++cls) {
     std::array<double, kBins> hazards{};
     for (std::size_t bin = 0; bin < kBins; ++bin) hazards[bin] = hazard(cls, bin);
     best_rates(bins().widths, hazards, index_[cls]);
-    all_returns_[cls] *= kept;
-    runs_[cls] *= kept;
+    fade(all_returns_[cls]);
+    fade(runs_[cls]);
     for (std::size_t bin = 0; bin < kBins; ++bin) {
-      returns_[bin][cls] *= kept;
-      time_[bin][cls] *= kept;
+      fade(returns_[bin][cls]);
+      fade(time_[bin][cls]);
     }
   }
 }

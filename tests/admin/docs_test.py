@@ -41,6 +41,8 @@ NEEDS = {
     "--policies LFU --separate chat": "some minutes",
     "PYTHON tests/bench/eviction_peer.py --binary build/release/src/app/lmcache --layout deepseek-v4-flash --shares 400,100,40,30.7,20 "
     "--policies LRU,LFU --pause 60:2 chat": "some minutes",
+    "PYTHON tests/bench/eviction_online_bound.py --binary build/release/src/app/lmcache": "some minutes",
+    "PYTHON tests/bench/eviction_online_bound.py --binary build/release/src/app/lmcache --pause 60:2": "some minutes",
     "lmcache server --l1-size-gb 4 --eviction-policy LRU --port 15656 --http-port 18656": "free ports, 4 GiB",
     'PYTHON -c "import sys; from lmcache.cli.main import main; sys.exit(main())" server --l1-size-gb 4 --eviction-policy LRU '
     "--port 15755 --http-port 18755": "free ports, 4 GiB",

@@ -27,9 +27,9 @@ ChunkTable::Removed ChunkTable::remove(ChunkId id, std::span<const ObjectPlace> 
   bool prefix = false;  // something that every hit behind it needs
   for (std::size_t i = 0; i < masks.size(); ++i) {
     const Shard& shard = chunk.shards[i];
-    for (const ObjectPlace& place :
-         std::ranges::equal_range(places, shard.rank, {}, &ObjectPlace::rank))
-      if (place.group < 64) masks[i] |= shard.present & std::uint64_t{1} << place.group;
+    for (auto place = std::ranges::lower_bound(places, shard.rank, {}, &ObjectPlace::rank);
+         place != places.end() && place->rank == shard.rank; ++place)
+      if (place->group < 64) masks[i] |= shard.present & std::uint64_t{1} << place->group;
     objects += static_cast<std::uint64_t>(std::popcount(masks[i]));
     if ((masks[i] & ~layouts()[shard.layout].windowed) != 0) prefix = true;
   }

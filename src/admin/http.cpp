@@ -2,7 +2,6 @@
 
 #include <boost/beast/core/string.hpp>
 
-#include <charconv>
 #include <optional>
 
 namespace lmcache::admin {
@@ -73,10 +72,9 @@ std::string hex_text(std::span<const std::byte> bytes) {
 bool parse_hex(std::string_view text, std::span<std::byte> bytes) {
   if (text.size() != 2 * bytes.size()) return false;
   for (std::byte& byte : bytes) {
-    std::uint8_t value = 0;
-    const auto [end, failed] = std::from_chars(text.data(), text.data() + 2, value, 16);
-    if (failed != std::errc{} || end != text.data() + 2) return false;
-    byte = std::byte{value};
+    const auto high = hex(text[0]), low = hex(text[1]);
+    if (!high || !low) return false;
+    byte = static_cast<std::byte>(*high * 16 + *low);
     text.remove_prefix(2);
   }
   return true;

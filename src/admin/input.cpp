@@ -69,11 +69,6 @@ std::string Input::query_choice(const std::string& name, std::string fallback,
   return value;
 }
 
-void Input::require_body() {
-  if (!request_.body.empty() && Json::parse(request_.body, nullptr, false) != Json()) return;
-  problem("missing", Json::array({"body"}), "Field required");
-}
-
 Json Input::place(const std::string& name) const {
   Json place = where_;
   place.push_back(name);
@@ -87,13 +82,18 @@ const Json* Input::list_of(const std::string& name) {
   return nullptr;
 }
 
-const Json* Input::field(const std::string& name, bool required) {
-  if (!body_) {
-    body_ = request_.body.empty() ? Json::object() : Json::parse(request_.body, nullptr, false);
-    if (body_->is_null()) body_ = Json::object();  // the reference's optional bodies may be null
-    if (body_->is_discarded()) problem("json_invalid", where_, "JSON decode error");
-    if (!body_->is_discarded()) check_object();
+void Input::read_body(bool required) {
+  body_ = request_.body.empty() ? Json() : Json::parse(request_.body, nullptr, false);
+  if (body_->is_null()) {  // the reference's optional bodies may be null
+    if (required) problem("missing", where_, "Field required");
+    body_ = Json::object();
   }
+  if (body_->is_discarded()) problem("json_invalid", where_, "JSON decode error");
+  if (!body_->is_discarded()) check_object();
+}
+
+const Json* Input::field(const std::string& name, bool required) {
+  if (!body_) read_body(false);
   if (!body_->is_object()) return nullptr;
   const auto found = body_->find(name);
   if (found != body_->end()) return &*found;

@@ -31,7 +31,7 @@ class Input {
 
   // Body: a JSON object, which an empty body and null are too, unless one is required. Fields
   // without a fallback are required.
-  void require_body();
+  void require_body() { read_body(true); }
   [[nodiscard]] std::string text(const std::string& name, std::optional<std::string> fallback = {});
   [[nodiscard]] std::string choice(const std::string& name, std::string fallback,
                                    const std::vector<std::string>& choices);
@@ -66,6 +66,7 @@ class Input {
  private:
   /// What stands at `where` of a body.
   Input(const Request& request, Json element, Json where);
+  void read_body(bool required);
   void check_object();
   /// nullptr, and a problem, if it is not there or no list.
   const Json* list_of(const std::string& name);

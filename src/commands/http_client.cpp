@@ -1,5 +1,7 @@
 #include "commands/http_client.hpp"
 
+#include "load/client.hpp"
+
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -39,12 +41,6 @@ Error no_reply(const Endpoint& endpoint, const Code& code, const char* failure) 
 
 constexpr const char* kCannotConnect = "cannot connect to";
 constexpr const char* kNoHttp = "no HTTP answer from";
-
-/// The resolver takes larger numbers too, and leaves their upper digits out.
-bool is_port(const std::string& text) {
-  return !text.empty() && text.size() <= 5 &&
-         text.find_first_not_of("0123456789") == std::string::npos && std::stoul(text) <= 65535;
-}
 
 Result<std::vector<Address>> addresses_of(const Endpoint& endpoint) {
   if (!endpoint.path.empty())
@@ -107,8 +103,8 @@ Result<Endpoint> parse_url(std::string url) {
     endpoint.host = rest.substr(0, colon);
     if (bracketed && close != std::string::npos) endpoint.host = rest.substr(1, close - 1);
     if (colon != std::string::npos) endpoint.port = rest.substr(colon + 1);
-    if (endpoint.url.starts_with("http://") && !endpoint.host.empty() && is_port(endpoint.port) &&
-        rest.find('/') == std::string::npos)
+    if (endpoint.url.starts_with("http://") && !endpoint.host.empty() &&
+        load::is_port(endpoint.port) && rest.find('/') == std::string::npos)
       return endpoint;
   }
   return Error{Cause::kMalformed, "'" + url +

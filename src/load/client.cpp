@@ -13,9 +13,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <memory>
-#include <string_view>
 
 namespace lmcache::load {
 namespace {
@@ -87,14 +87,19 @@ std::string name_of(wire::Op op) {
 
 }  // namespace
 
+bool is_port(std::string_view text) noexcept {
+  constexpr std::size_t kMostDigits = 5;
+  std::uint16_t port = 0;
+  const char* const end = text.data() + text.size();
+  const auto read = std::from_chars(text.data(), end, port);
+  return text.size() <= kMostDigits && read.ec == std::errc{} && read.ptr == end;
+}
+
 std::string url_error(const std::string& url) {
   const bool ipc = url.starts_with(kIpc) && url.size() > kIpc.size();
   const std::size_t colon = url.rfind(':');
-  // The resolver takes larger ports too, and leaves their upper digits out.
-  const bool tcp = url.starts_with(kTcp) && colon > kTcp.size() && colon + 1 < url.size() &&
-                   url.size() - colon <= 6 &&
-                   url.find_first_not_of("0123456789", colon + 1) == std::string::npos &&
-                   std::stoul(url.substr(colon + 1)) <= 65535;
+  const bool tcp = url.starts_with(kTcp) && colon > kTcp.size() &&
+                   is_port(std::string_view(url).substr(colon + 1));
   return ipc || tcp ? "" : "'" + url + "' is not allowed; allowed: tcp://HOST:PORT or ipc://PATH";
 }
 

@@ -12,6 +12,7 @@
 #include <functional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 namespace lmcache::load {
 
@@ -35,6 +36,10 @@ class Reply {
  private:
   wire::Message message_;
 };
+
+/// Decimal digits, at most 65535. The resolver takes larger numbers too, and leaves their upper
+/// digits out.
+[[nodiscard]] bool is_port(std::string_view text) noexcept;
 
 /// What is wrong with a server's URL; empty if it is "tcp://HOST:PORT" or "ipc://PATH".
 [[nodiscard]] std::string url_error(const std::string& url);

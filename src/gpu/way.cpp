@@ -54,9 +54,11 @@ bool Running::may_run() const {
 Way::~Way() {
   for (const Slot& slot : slots_)
     if (slot.buffer != nullptr) static_cast<void>(cudaFree(slot.buffer));
-  if (dma_ != nullptr) context_.timeline->forget(dma_);
-  for (const cudaStream_t stream : {kernel_, dma_})
-    if (stream != nullptr) static_cast<void>(cudaStreamDestroy(stream));
+  for (const cudaStream_t stream : {kernel_, dma_}) {
+    if (stream == nullptr) continue;
+    context_.timeline->forget(stream);
+    static_cast<void>(cudaStreamDestroy(stream));
+  }
   static_cast<void>(cudaGetLastError());
 }
 
@@ -121,6 +123,7 @@ Way::Step Way::try_step(Running& running) {
   if (running.status && !running.entered) {
     if (holds(running)) return Step::kHeld;
     if (running.status) running.status = enter(running);
+    look();  // its copies start now: to enqueue them takes time
   }
   if (!running.status) return Step::kDone;
   const Result<bool> all = enqueue(running);
@@ -135,7 +138,8 @@ cudaError_t Way::close_ended() {
     const Running& running = *queued_[i];
     const cudaError_t state =
         running.end ? cudaEventQuery(running.end->event()) : cudaSuccess;  // nothing was enqueued
-    const bool waits = std::ranges::any_of(running.transfer.needs,
+    const bool waits = running.gate != 0 ||  // whoever is behind it relies on its being opened
+                       std::ranges::any_of(running.transfer.needs,
                                            [](const FencePtr& fence) { return !fence->settled(); });
     if (state == cudaErrorNotReady || (state == cudaSuccess && waits)) {
       ++i;
@@ -387,7 +391,7 @@ cudaError_t Way::finish(Running& running) {
   }
   wire::Bytes handle = running.end->handle();
   if (transfer.event.size() == Timeline::kHandleBytes) {
-    auto signal = context_.timeline->signal(dma_);
+    auto signal = context_.timeline->signal(last_stream(running));
     if (!signal) {
       running.status = signal.error();
       answer(signal.error());
@@ -400,16 +404,25 @@ cudaError_t Way::finish(Running& running) {
   return cudaSuccess;
 }
 
-/// Behind all of the transfer. Where no kernel is used their stream is left alone: even an event
-/// there would take a turn of the GPU from the engine.
+/// Where the last step of a transfer is: each batch's second waits for its first. The other stream
+/// is left alone: an event in that of the kernels would take a turn of the GPU from the engine, and
+/// the transfer's end would wait for it, 100 us and more.
+cudaStream_t Way::last_stream(const Running& running) const {
+  const bool store = direction_ == copy::Direction::kStore;
+  return running.path == Path::kDirect || store ? dma_ : kernel_;
+}
+
+/// Behind all of the transfer.
 cudaError_t Way::record_end(const Running& running) {
   const cudaEvent_t end = running.end->event();
-  cudaError_t error = cudaSuccess;
-  if (running.path == Path::kStaged) {
-    error = cudaEventRecord(end, kernel_);
-    if (error == cudaSuccess) error = cudaStreamWaitEvent(dma_, end);
+  const cudaStream_t last = last_stream(running);
+  if (!running.status) {  // a batch may lack its second step
+    const cudaStream_t other = last == dma_ ? kernel_ : dma_;
+    cudaError_t error = cudaEventRecord(end, other);
+    if (error == cudaSuccess) error = cudaStreamWaitEvent(last, end);
+    if (error != cudaSuccess) return error;
   }
-  return error == cudaSuccess ? cudaEventRecord(end, dma_) : error;
+  return cudaEventRecord(end, last);
 }
 
 void Way::close(std::unique_ptr<Running> running) {

@@ -143,6 +143,7 @@ class Way {
   Status enqueue_kernel(const Batch& batch, cudaStream_t stream) const;
   Status enqueue_spans(const Batch& batch, cudaStream_t stream) const;
   Status enqueue_rects(Running& running);
+  [[nodiscard]] cudaStream_t last_stream(const Running& running) const;
   cudaError_t record_end(const Running& running);
   cudaError_t finish(Running& running);
   void close(std::unique_ptr<Running> running);

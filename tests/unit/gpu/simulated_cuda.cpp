@@ -42,6 +42,7 @@ struct Simulation {
   int gpus = 1, open_memories = 0, resets = 0;
   bool paused = false, deadlocked = false, fail_copy = false, spoilt = false;
   const std::byte* unpinnable = nullptr;
+  std::chrono::milliseconds rectangle_takes{};
   std::set<Stream*> streams;
   std::map<std::uint64_t, MarkPtr> exported;
   std::map<const std::byte*, std::size_t> memories, pinned;
@@ -111,6 +112,11 @@ std::pair<MarkPtr, std::uint64_t> recorded(cudaEvent_t event, std::uint64_t more
   return {mark, mark->recorded += more};
 }
 
+std::chrono::milliseconds rectangle_takes() {
+  const std::lock_guard lock(gpu().mutex);
+  return gpu().rectangle_takes;
+}
+
 template <class To, class From>
 void put(To& to, const From& from) {
   static_assert(sizeof from <= sizeof to);
@@ -175,6 +181,21 @@ void copy_pages(const lmcache::kernels::PageBatch& batch, bool pack) {
           batch.buffer + section.buffer + std::uint64_t{i} * group.page_bytes, pack);
     }
   }
+}
+
+cudaError_t copy_rows(void* to, std::size_t to_pitch, const void* from, std::size_t from_pitch,
+                      std::size_t width, std::size_t rows, cudaMemcpyKind kind,
+                      cudaStream_t stream) {
+  const cudaError_t error = push(stream, [=] {
+    for (std::size_t row = 0; row < rows; ++row)
+      std::memcpy(static_cast<std::byte*>(to) + row * to_pitch,
+                  static_cast<const std::byte*>(from) + row * from_pitch, width);
+    return true;
+  });
+  std::unique_lock lock(gpu().mutex);
+  const void* host = kind == cudaMemcpyDeviceToHost ? to : from;
+  if (!gpu().is_pinned(static_cast<const std::byte*>(host))) gpu().wait(lock, stream_of(stream));
+  return error;
 }
 
 }  // namespace
@@ -375,20 +396,17 @@ cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpy
 cudaError_t cudaMemcpy2DAsync(void* to, std::size_t to_pitch, const void* from,
                               std::size_t from_pitch, std::size_t width, std::size_t rows,
                               cudaMemcpyKind kind, cudaStream_t stream) {
-  const cudaError_t error = push(stream, [=] {
-    for (std::size_t row = 0; row < rows; ++row)
-      std::memcpy(static_cast<std::byte*>(to) + row * to_pitch,
-                  static_cast<const std::byte*>(from) + row * from_pitch, width);
-    return true;
-  });
-  std::unique_lock lock(gpu().mutex);
-  const void* host = kind == cudaMemcpyDeviceToHost ? to : from;
-  if (!gpu().is_pinned(static_cast<const std::byte*>(host))) gpu().wait(lock, stream_of(stream));
+  const cudaError_t error = copy_rows(to, to_pitch, from, from_pitch, width, rows, kind, stream);
+  const auto takes = rectangle_takes();
+  if (takes.count() == 0) return error;
+  std::this_thread::sleep_for(takes);  // in which the GPU goes on
+  const std::lock_guard lock(gpu().mutex);
+  gpu().run();
   return error;
 }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream) {
-  return cudaMemcpy2DAsync(to, bytes, from, bytes, bytes, 1, kind, stream);
+  return copy_rows(to, bytes, from, bytes, bytes, 1, kind, stream);
 }
 
 cudaError_t cudaGetDriverEntryPointByVersion(const char* name, void** function, unsigned,
@@ -414,6 +432,7 @@ void reset(int gpus) {
   now.open_memories = now.resets = 0;
   now.paused = now.deadlocked = now.fail_copy = now.spoilt = false;
   now.unpinnable = nullptr;
+  now.rectangle_takes = {};
 }
 
 std::string uuid(int ordinal) {
@@ -462,6 +481,10 @@ void refuse_to_pin(const std::byte* memory) {
 void fail_next_copy() {
   const std::lock_guard lock(gpu().mutex);
   gpu().fail_copy = true;
+}
+void slow_rectangles(std::chrono::milliseconds time) {
+  const std::lock_guard lock(gpu().mutex);
+  gpu().rectangle_takes = time;
 }
 void spoil() {
   const std::lock_guard lock(gpu().mutex);

@@ -7,6 +7,7 @@
 #include "wire/message.hpp"
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <span>
@@ -39,6 +40,8 @@ void pause(bool paused);
 void refuse_to_pin(const std::byte* memory);
 /// The next cudaMemcpy fails, and nothing else.
 void fail_next_copy();
+/// To enqueue a rectangle takes this long.
+void slow_rectangles(std::chrono::milliseconds time);
 /// Every call fails until the context is reset.
 void spoil();
 

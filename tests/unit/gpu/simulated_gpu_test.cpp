@@ -304,6 +304,16 @@ TEST_F(SimulatedGpu, AHungEngineDoesNotHoldUpWhoSharesItsLaneLater) {
   EXPECT_FALSE(store.done.get());
 }
 
+TEST_F(SimulatedGpu, TheCopyEnginesAreJudgedByAllTheTimeThatTheyTake) {
+  World world(dense_model(62, 2), 64, 15, 5);  // large enough for a choice
+  const Engine engine = enter(world);
+  simulated::slow_rectangles(1ms);
+  for (int i = 0; i < 12; ++i)
+    ASSERT_TRUE(submit(engine, world, Direction::kStore, objects(world)).good());
+  devices_->stop();
+  EXPECT_EQ(devices_->status()[0].direct_transfers, 1) << "tried once, and found to be slower";
+}
+
 TEST_F(SimulatedGpu, ASpoiledContextIsNoticedWhereverItIsMet) {
   Engine engine = enter(mine_);
   simulated::spoil();

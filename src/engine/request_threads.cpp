@@ -5,7 +5,6 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include <array>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -13,17 +12,19 @@
 namespace lmcache::engine {
 namespace {
 
+constexpr std::size_t kWarmBytes = 12u << 20;  ///< of all threads
+
 /// A page of heap that is touched for the first time costs the kernel 1 to 5 us, and what a request
-/// of 8192 tokens leaves to be found again takes some twenty: a fifth of its time. So a thread
-/// begins with pages for some hundred of them. Blocks are smaller than what the heap gives back.
-void warm_heap() {
-  constexpr std::size_t kBlock = 3u << 20;
+/// of 8192 tokens leaves to be found again takes some twenty: a fifth of its time. So the threads
+/// begin with pages for a hundred of them.
+void warm_heap(std::size_t bytes) {
+  constexpr std::size_t kBlock = 1u << 20;  // what is larger is given back when it is freed
   const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-  std::array<std::unique_ptr<std::byte[]>, 2> blocks;
-  for (auto& block : blocks) {
-    block = std::make_unique_for_overwrite<std::byte[]>(kBlock);
-    volatile std::byte* const bytes = block.get();
-    for (std::size_t at = 0; at < kBlock; at += page) bytes[at] = std::byte{};
+  std::vector<std::unique_ptr<std::byte[]>> blocks;
+  for (std::size_t taken = 0; taken < bytes; taken += kBlock) {
+    blocks.push_back(std::make_unique_for_overwrite<std::byte[]>(kBlock));
+    volatile std::byte* const block = blocks.back().get();
+    for (std::size_t at = 0; at < kBlock; at += page) block[at] = std::byte{};
   }
 }
 
@@ -32,10 +33,11 @@ void warm_heap() {
 RequestThreads::RequestThreads(unsigned threads)
     : context_(static_cast<int>(threads)), guard_(boost::asio::make_work_guard(context_)) {
   threads_.reserve(threads);
+  const std::size_t warm_bytes = kWarmBytes / threads;
   for (unsigned i = 0; i < threads; ++i) {
-    threads_.emplace_back([this, i] {
+    threads_.emplace_back([this, i, warm_bytes] {
       pthread_setname_np(pthread_self(), "lmcache-request");
-      warm_heap();
+      warm_heap(warm_bytes);
       obs::Pulse pulse("request thread " + std::to_string(i));
       obs::run_beating(context_, pulse);
     });

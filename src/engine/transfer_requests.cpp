@@ -53,7 +53,7 @@ class Transfer : public AnsweredRequest {
     const bool moves = range_ && range_->count() > 0;
     chain_.emplace(engine_.chains(), std::move(request_.key.tokens), moves ? range_->last : 0);
     const InstancePtr worker = engine_.instances().find(peer_, request_.instance, Clock::now());
-    if (worker && worker->memory) engine_.devices().expect(*worker->memory);
+    if (worker && worker->memory) engine_.devices().expect(worker->memory, event_);
   }
 
   std::vector<OrderKey> keys() const override {

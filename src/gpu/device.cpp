@@ -81,9 +81,7 @@ void Device::run() {
     const Busy more = busy();
     spin();
     lock.lock();
-    const auto awake = [&] {
-      return due_ || std::chrono::steady_clock::now() < expected_until_.load();
-    };
+    const auto awake = [&] { return due_.load(); };
     if (more != Busy::kNo) {
       wake_.wait_for(lock, more == Busy::kWaiting ? kLookAtEvents : kLook, awake);
     } else if (active_ && users_ == 0) {
@@ -111,14 +109,16 @@ void Device::run() {
 
 /// While a transfer is expected.
 void Device::spin() {
-  while (!due_ && std::chrono::steady_clock::now() < expected_until_.load())
-    std::this_thread::yield();
+  while (!due_ && std::chrono::steady_clock::now() < expected_until_) std::this_thread::yield();
 }
 
-void Device::expect() {
-  const std::lock_guard lock(mutex_);
-  expected_until_ = std::chrono::steady_clock::now() + kExpect;
-  wake_.notify_one();
+void Device::expect(MemoryPtr memory, wire::Bytes event) {
+  post([this, memory = std::move(memory), event = std::move(event)] {
+    if (stopping_ || !active_ || lost_ != cudaSuccess) return;
+    expected_until_ = std::chrono::steady_clock::now() + kExpect;
+    events_->prepare();
+    engine_events_->expect(event);
+  });
 }
 
 void Device::read(MemoryPtr memory, std::vector<copy::Run> runs, std::function<void(Status)> done) {

@@ -49,8 +49,8 @@ class Device {
   void open(std::vector<wire::Descriptor> tensors,
             std::function<void(Result<OpenedTensors>)> opened);
   void submit(Transfer transfer);
-  /// A transfer will be submitted in a moment: the thread stays awake for it.
-  void expect();
+  /// A transfer will be submitted in a moment: the thread prepares, and stays awake for it.
+  void expect(MemoryPtr memory, wire::Bytes event);
   void read(MemoryPtr memory, std::vector<copy::Run> runs, std::function<void(Status)> done);
   /// From ~Memory: to be closed on the GPU's thread.
   void close(Memory::Contents contents, std::shared_ptr<Lane> lane);
@@ -102,6 +102,7 @@ class Device {
   bool active_ = false, kept_ = false;
   cudaError_t lost_ = cudaSuccess;
   std::uint64_t users_ = 0;  ///< open Memory objects
+  std::chrono::steady_clock::time_point expected_until_;
   std::chrono::steady_clock::time_point unused_since_;
   std::unique_ptr<AllocationTable> allocations_;
   std::unique_ptr<EventPool> events_;
@@ -123,7 +124,6 @@ class Device {
   std::condition_variable wake_;
   std::deque<std::function<void()>> tasks_;
   std::atomic<bool> due_ = false;  ///< there are tasks, or stopping_
-  std::atomic<std::chrono::steady_clock::time_point> expected_until_{};
   std::atomic<bool> stopping_ = false;
   bool stopped_ = false;
   DeviceStatus status_;

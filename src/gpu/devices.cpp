@@ -179,8 +179,9 @@ void Devices::submit(Transfer transfer) {
   device.submit(std::move(transfer));
 }
 
-void Devices::expect(Memory& memory) {
-  memory.device().expect();
+void Devices::expect(MemoryPtr memory, wire::Bytes event) {
+  Device& device = memory->device();
+  device.expect(std::move(memory), std::move(event));
 }
 
 void Devices::abandon(const MemoryPtr& memory) {

@@ -5,6 +5,7 @@
 
 #include <boost/endian/conversion.hpp>
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -27,13 +28,27 @@ Result<std::shared_ptr<ExportedEvent>> EventPool::next() {
   if (issued_.size() > kKept && issued_.front().use_count() == 1) {
     issued_.pop_front();  // whoever was sent it has opened it long ago, or never will
   }
+  if (!spare_) {
+    auto made = make();
+    if (!made) return made.error();
+    spare_ = std::move(*made);
+  }
+  issued_.push_back(std::exchange(spare_, nullptr));
+  return issued_.back();
+}
+
+void EventPool::prepare() {
+  if (spare_) return;
+  if (auto event = make()) spare_ = std::move(*event);
+}
+
+Result<std::shared_ptr<ExportedEvent>> EventPool::make() {
   auto event = make_event(cudaEventDisableTiming | cudaEventInterprocess);
   if (!event) return event.error();
   cudaIpcEventHandle_t handle;
   const cudaError_t error = cudaIpcGetEventHandle(&handle, event->get());
   if (Status exported = check(error, "exporting an event"); !exported) return exported.error();
-  issued_.push_back(std::make_shared<ExportedEvent>(std::move(*event), handle));
-  return issued_.back();
+  return std::make_shared<ExportedEvent>(std::move(*event), handle);
 }
 
 Timeline::~Timeline() {
@@ -139,24 +154,48 @@ Result<EngineEvent> EngineEvents::open(wire::ByteView handle, Timeline::Opened& 
     return EngineEvent(timeline_, *word);
   }
   if (handle.size() == sizeof(cudaIpcEventHandle_t)) {
-    if (isolated_)
-      return Error{Cause::kMalformed,
-                   "an interprocess event, but the server runs with --isolated-ipc: it takes "
-                   "timeline semaphores"};
-    cudaIpcEventHandle_t name;
-    std::memcpy(&name, handle.data(), sizeof name);
-    cudaEvent_t event = nullptr;
-    if (Status open = check(cudaIpcOpenEventHandle(&event, name),
-                            "the request's event handle cannot be opened (do both processes share "
-                            "one IPC namespace?)");
-        !open)
-      return open.error();
-    return EngineEvent(Event(event));
+    forget_late(Clock::now());
+    const auto found = std::ranges::find_if(expected_, [handle](const Expected& expected) {
+      return std::ranges::equal(expected.handle, handle);
+    });
+    if (found == expected_.end()) return open_ipc(handle);
+    EngineEvent event = std::move(found->event);
+    expected_.erase(found);
+    return event;
   }
   if (names_no_event(handle)) return EngineEvent();
   return Error{Cause::kMalformed,
                "an event handle of " + std::to_string(handle.size()) +
                    " bytes is neither an event (64) nor a timeline semaphore (81)"};
+}
+
+Result<EngineEvent> EngineEvents::open_ipc(wire::ByteView handle) const {
+  if (isolated_)
+    return Error{Cause::kMalformed,
+                 "an interprocess event, but the server runs with --isolated-ipc: it takes "
+                 "timeline semaphores"};
+  cudaIpcEventHandle_t name;
+  std::memcpy(&name, handle.data(), sizeof name);
+  cudaEvent_t event = nullptr;
+  if (Status open = check(cudaIpcOpenEventHandle(&event, name),
+                          "the request's event handle cannot be opened (do both processes share "
+                          "one IPC namespace?)");
+      !open)
+    return open.error();
+  return EngineEvent(Event(event));
+}
+
+void EngineEvents::expect(wire::ByteView handle) {
+  const auto now = Clock::now();
+  forget_late(now);
+  if (handle.size() != sizeof(cudaIpcEventHandle_t)) return;
+  auto event = open_ipc(handle);
+  if (event)  // its transfer will tell of an error
+    expected_.push_back({{handle.begin(), handle.end()}, std::move(*event), now + kExpectedFor});
+}
+
+void EngineEvents::forget_late(Clock::time_point now) {
+  while (!expected_.empty() && expected_.front().until < now) expected_.pop_front();
 }
 
 }  // namespace lmcache::gpu

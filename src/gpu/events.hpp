@@ -15,6 +15,7 @@
 #include <cuda_runtime.h>
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -53,8 +54,12 @@ class EventPool {
  public:
   static constexpr std::size_t kKept = 2048;
   [[nodiscard]] Result<std::shared_ptr<ExportedEvent>> next();
+  /// Makes the next one ahead of its transfer.
+  void prepare();
 
  private:
+  [[nodiscard]] static Result<std::shared_ptr<ExportedEvent>> make();
+  std::shared_ptr<ExportedEvent> spare_;
   std::deque<std::shared_ptr<ExportedEvent>> issued_;
 };
 
@@ -126,10 +131,24 @@ class EngineEvents {
 
   /// kMalformed; kBadSegment or kCopyFailed with the driver's reason.
   [[nodiscard]] Result<EngineEvent> open(wire::ByteView handle, Timeline::Opened& opened);
+  /// Opens an interprocess event ahead of its transfer, which open() then finds. If that does not
+  /// come soon it is forgotten.
+  void expect(wire::ByteView handle);
 
  private:
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::chrono::milliseconds kExpectedFor{10};
+  struct Expected {
+    wire::Bytes handle;
+    EngineEvent event;
+    Clock::time_point until;
+  };
+  [[nodiscard]] Result<EngineEvent> open_ipc(wire::ByteView handle) const;
+  void forget_late(Clock::time_point now);
+
   Timeline& timeline_;
   const bool isolated_;
+  std::deque<Expected> expected_;
 };
 
 }  // namespace lmcache::gpu

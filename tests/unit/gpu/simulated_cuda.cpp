@@ -39,7 +39,7 @@ struct Handle {
 
 struct Simulation {
   std::mutex mutex;  // guards everything
-  int gpus = 1, open_memories = 0, resets = 0;
+  int gpus = 1, open_memories = 0, live_events = 0, resets = 0;
   bool paused = false, deadlocked = false, fail_copy = false, spoilt = false;
   const std::byte* unpinnable = nullptr;
   std::chrono::milliseconds rectangle_takes{};
@@ -95,6 +95,7 @@ MarkPtr& mark_of(cudaEvent_t event) {
   return *reinterpret_cast<MarkPtr*>(event);
 }
 cudaEvent_t event_of(MarkPtr mark) {
+  ++gpu().live_events;
   return reinterpret_cast<cudaEvent_t>(new MarkPtr(std::move(mark)));
 }
 
@@ -295,6 +296,7 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
   const std::lock_guard lock(gpu().mutex);
   delete &mark_of(event);
+  --gpu().live_events;
   return gpu().state();
 }
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
@@ -429,7 +431,7 @@ void reset(int gpus) {
   Simulation& now = gpu();
   const std::lock_guard lock(now.mutex);
   now.gpus = gpus;
-  now.open_memories = now.resets = 0;
+  now.open_memories = now.live_events = now.resets = 0;
   now.paused = now.deadlocked = now.fail_copy = now.spoilt = false;
   now.unpinnable = nullptr;
   now.rectangle_takes = {};
@@ -493,6 +495,10 @@ void spoil() {
 bool deadlocked() {
   const std::lock_guard lock(gpu().mutex);
   return gpu().deadlocked;
+}
+int live_events() {
+  const std::lock_guard lock(gpu().mutex);
+  return gpu().live_events;
 }
 int open_memories() {
   const std::lock_guard lock(gpu().mutex);

@@ -47,6 +47,8 @@ void spoil();
 
 /// A call waited for what only its own thread could have done.
 [[nodiscard]] bool deadlocked();
+/// Events that were made or opened and not destroyed.
+[[nodiscard]] int live_events();
 /// Engines' memories that are open.
 [[nodiscard]] int open_memories();
 /// Contexts that were reset.

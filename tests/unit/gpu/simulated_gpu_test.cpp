@@ -41,6 +41,7 @@ class SimulatedGpu : public testing::Test {
     devices_.reset();
     EXPECT_FALSE(simulated::deadlocked());
     EXPECT_EQ(simulated::open_memories(), 0);
+    EXPECT_EQ(simulated::live_events(), 0);
   }
 
   void start(int gpus, std::uint64_t lanes) {
@@ -177,6 +178,23 @@ TEST_F(SimulatedGpu, AStoreIsAnsweredBeforeItsEventAndCopiesAfterIt) {
   simulated::EngineEvent(event).finish();
   ASSERT_TRUE(store.good());
   expect_stored(mine_);
+}
+
+TEST_F(SimulatedGpu, AnExpectedEventIsTheTransfersOwn) {
+  const Engine engine = enter(mine_);
+  simulated::EngineEvent mine, nobodys;
+  devices_->expect(engine.opened.memory, nobodys.handle());
+  devices_->expect(engine.opened.memory, mine.handle());
+  devices_->expect(engine.opened.memory, wire::Bytes(64));  // names nothing
+  const Outcome store = submit(engine, mine_, Direction::kStore, objects(mine_), mine.handle());
+  ASSERT_TRUE(store.answered());
+  EXPECT_FALSE(store.ended(20ms));
+  mine.finish();
+  ASSERT_TRUE(store.good());
+  expect_stored(mine_);
+  const Outcome wrong = submit(engine, mine_, Direction::kStore, objects(mine_), wire::Bytes(64));
+  ASSERT_TRUE(wrong.answered());
+  EXPECT_FALSE(wrong.queued.get());
 }
 
 TEST_F(SimulatedGpu, ARetrieveIsHeldUntilTheStoreItReadsCannotFailAnyMore) {

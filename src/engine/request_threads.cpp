@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -21,10 +22,11 @@ void warm_heap(std::size_t bytes) {
   constexpr std::size_t kBlock = 1u << 20;  // what is larger is given back when it is freed
   const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
   std::vector<std::unique_ptr<std::byte[]>> blocks;
-  for (std::size_t taken = 0; taken < bytes; taken += kBlock) {
-    blocks.push_back(std::make_unique_for_overwrite<std::byte[]>(kBlock));
+  for (std::size_t left = bytes; left > 0; left -= std::min(left, kBlock)) {
+    const std::size_t size = std::min(left, kBlock);
+    blocks.push_back(std::make_unique_for_overwrite<std::byte[]>(size));
     volatile std::byte* const block = blocks.back().get();
-    for (std::size_t at = 0; at < kBlock; at += page) block[at] = std::byte{};
+    for (std::size_t at = 0; at < size; at += page) block[at] = std::byte{};
   }
 }
 

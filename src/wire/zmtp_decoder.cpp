@@ -14,9 +14,6 @@ constexpr std::size_t kBufferBytes = 16 * 1024;
 // From here on a frame's body is read straight into the message; below, through the buffer, which
 // picks up the frames behind it with the same read.
 constexpr std::size_t kDirectBytes = kBufferBytes;
-// Of a frame whose end is not here yet, this much memory is taken at once (16,000 tokens); then as
-// much again as has come.
-constexpr std::size_t kFirstBytes = 64 * 1024;
 
 // Positions in the greeting.
 constexpr std::size_t kSignatureEnd = 9, kVersionMajor = 10, kVersionMinor = 11;
@@ -40,7 +37,7 @@ std::span<std::byte> ZmtpDecoder::prepare() {
     Message::Body& body = message_.body();
     if (filled_ == body.size()) {
       const std::uint64_t grow =
-          std::min<std::uint64_t>(frame_left_, std::max(filled_, kFirstBytes));
+          std::min<std::uint64_t>(frame_left_, std::max(filled_, kBufferBytes));
       body.resize(filled_ + static_cast<std::size_t>(grow), boost::container::default_init);
     }
     return {body.data() + filled_, body.size() - filled_};

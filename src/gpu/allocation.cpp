@@ -95,15 +95,19 @@ Result<AllocationPtr> AllocationTable::open_ipc(const std::array<std::byte, 64>&
 }
 
 Result<AllocationPtr> AllocationTable::open_fabric(const wire::CudaVmmMemory& memory, int ordinal) {
-  const std::string name =
-      "fabric" + key(memory.export_id) + key(memory.fabric) + std::to_string(memory.alloc_bytes);
+  // Every tensor comes with an id of its own; the handle is the allocation's.
+  const std::string name = "fabric" + key(memory.fabric) + std::to_string(memory.alloc_bytes);
   if (const auto known = known_.find(name); known != known_.end()) return known->second;
   const auto functions = driver();
   if (!functions) return functions.error();
   auto opened = std::make_shared<FabricAllocation>(**functions);
   if (const CUresult error = opened->open(memory, ordinal); error != CUDA_SUCCESS) {
     failed_.push_back(std::move(opened));
-    return cuda_error(Cause::kBadSegment, "fabric memory handle cannot be imported", error);
+    return cuda_error(
+        Cause::kBadSegment,
+        "fabric memory cannot be imported (has this server the engine's IMEX channel, "
+        "/dev/nvidia-caps-imex-channels/channel0?)",
+        error);
   }
   return known_[name] = std::move(opened);
 }

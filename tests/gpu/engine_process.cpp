@@ -1,5 +1,8 @@
 #include "gpu/engine_process.hpp"
 
+#include "gpu/cuda.hpp"
+
+#include <cuda.h>
 #include <cuda_runtime.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -11,11 +14,21 @@
 #include <cstring>
 #include <stdexcept>
 #include <thread>
+#include <type_traits>
 
 namespace lmcache::test {
 namespace {
 
-enum class Op : std::uint32_t { kUuid, kAllocate, kWrite, kRead, kEvent, kWait, kFreeMemory };
+enum class Op : std::uint32_t {
+  kUuid,
+  kAllocate,
+  kAllocateFabric,
+  kWrite,
+  kRead,
+  kEvent,
+  kWait,
+  kFreeMemory
+};
 
 struct Command {
   Op op;
@@ -48,6 +61,51 @@ void check(cudaError_t error, const char* what) {
   if (error == cudaSuccess) return;
   std::fprintf(stderr, "engine process: %s: %s\n", what, cudaGetErrorString(error));
   std::exit(1);
+}
+
+/// Device memory with a fabric handle.
+struct FabricMemory {
+  void* address = nullptr;  ///< nullptr: there is none on this machine
+  std::uint64_t bytes = 0;  ///< rounded up to what can be mapped
+  CUmemFabricHandle handle{};
+};
+
+FabricMemory allocate_fabric_memory(int device, std::uint64_t bytes) {
+  const auto look_up = [](const char* name, auto& function) {
+    void* found = nullptr;
+    cudaDriverEntryPointQueryResult result = cudaDriverEntryPointSymbolNotFound;
+    check(cudaGetDriverEntryPointByVersion(name, &found, 12030, cudaEnableDefault, &result), name);
+    function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(found);
+  };
+  decltype(&cuMemGetAllocationGranularity) granularity = nullptr;
+  decltype(&cuMemCreate) create = nullptr;
+  decltype(&cuMemExportToShareableHandle) export_handle = nullptr;
+  look_up("cuMemGetAllocationGranularity", granularity);
+  look_up("cuMemCreate", create);
+  look_up("cuMemExportToShareableHandle", export_handle);
+  const gpu::DriverFunctions& driver = **gpu::driver();
+
+  CUmemAllocationProp properties{};
+  properties.type = CU_MEM_ALLOCATION_TYPE_PINNED;
+  properties.location = {CU_MEM_LOCATION_TYPE_DEVICE, {device}};
+  properties.requestedHandleTypes = CU_MEM_HANDLE_TYPE_FABRIC;
+  std::size_t unit = 0;
+  if (granularity(&unit, &properties, CU_MEM_ALLOC_GRANULARITY_MINIMUM) != CUDA_SUCCESS) return {};
+  FabricMemory made;
+  made.bytes = (bytes + unit - 1) / unit * unit;
+  CUmemGenericAllocationHandle memory = 0;
+  CUdeviceptr address = 0;
+  CUmemAccessDesc access{};
+  access.location = properties.location;
+  access.flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE;
+  if (create(&memory, made.bytes, &properties, 0) != CUDA_SUCCESS ||
+      export_handle(&made.handle, memory, CU_MEM_HANDLE_TYPE_FABRIC, 0) != CUDA_SUCCESS ||
+      driver.mem_reserve(&address, made.bytes, 0, 0, 0) != CUDA_SUCCESS ||
+      driver.mem_map(address, made.bytes, 0, memory, 0) != CUDA_SUCCESS ||
+      driver.mem_set_access(address, made.bytes, &access, 1) != CUDA_SUCCESS)
+    return {};
+  made.address = reinterpret_cast<void*>(address);
+  return made;
 }
 
 std::string uuid_text(const cudaUUID_t& uuid) {
@@ -86,6 +144,17 @@ int run_engine(int device) {
         cudaIpcMemHandle_t handle;
         check(cudaIpcGetMemHandle(&handle, memory), "exporting memory");
         send(out, &handle, sizeof handle);
+        break;
+      }
+      case Op::kAllocateFabric: {
+        const FabricMemory made = allocate_fabric_memory(device, command.value);
+        if (made.address != nullptr) {
+          check(cudaMemset(made.address, 0, made.bytes), "clearing");
+          memories.emplace_back(made.address, command.value);
+        }
+        const std::uint64_t bytes = made.address != nullptr ? made.bytes : 0;
+        send(out, &bytes, sizeof bytes);
+        send(out, &made.handle, sizeof made.handle);
         break;
       }
       case Op::kWrite: {
@@ -186,9 +255,32 @@ std::uint32_t EngineProcess::allocate(std::uint64_t bytes) {
   return static_cast<std::uint32_t>(memories_.size() - 1);
 }
 
+std::optional<std::uint32_t> EngineProcess::allocate_fabric(std::uint64_t bytes) {
+  const Command command{Op::kAllocateFabric, 0, bytes};
+  send(to_, &command, sizeof command);
+  Memory memory;
+  memory.bytes = bytes;
+  if (!receive(from_, &memory.fabric_bytes, sizeof memory.fabric_bytes) ||
+      !receive(from_, memory.handle.data(), memory.handle.size()))
+    throw std::runtime_error("allocate");
+  if (memory.fabric_bytes == 0) return std::nullopt;
+  memories_.push_back(memory);
+  return static_cast<std::uint32_t>(memories_.size() - 1);
+}
+
 wire::Descriptor EngineProcess::descriptor(std::uint32_t memory) const {
+  const Memory& named = memories_[memory];
   wire::Descriptor made;
-  made.memory = wire::CudaRawMemory{memories_[memory].handle, 0, memories_[memory].bytes};
+  if (named.fabric_bytes == 0) {
+    made.memory = wire::CudaRawMemory{named.handle, 0, named.bytes};
+  } else {
+    wire::CudaVmmMemory fabric;
+    fabric.export_id.fill(static_cast<std::byte>(memory));
+    fabric.fabric = named.handle;
+    fabric.alloc_bytes = named.fabric_bytes;
+    fabric.nbytes = named.bytes;
+    made.memory = fabric;
+  }
   made.device_uuid = uuid_;
   return made;
 }

@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -27,7 +28,10 @@ class EngineProcess {
 
   /// Device memory with an IPC handle; returns its number.
   std::uint32_t allocate(std::uint64_t bytes);
-  [[nodiscard]] wire::Descriptor descriptor(std::uint32_t memory) const;  ///< cuda_raw, all of it
+  /// The same with a fabric handle; nothing where this machine gives out none.
+  std::optional<std::uint32_t> allocate_fabric(std::uint64_t bytes);
+  /// All of it: cuda_raw or cuda_vmm.
+  [[nodiscard]] wire::Descriptor descriptor(std::uint32_t memory) const;
   void write(std::uint32_t memory, std::span<const std::byte> bytes);
   [[nodiscard]] std::vector<std::byte> read(std::uint32_t memory);
   /// An interprocess event that is over `delay` from now.
@@ -46,6 +50,7 @@ class EngineProcess {
   struct Memory {
     std::array<std::byte, 64> handle{};
     std::uint64_t bytes = 0;
+    std::uint64_t fabric_bytes = 0;  ///< of the whole allocation; 0: the handle is an IPC handle
   };
   pid_t pid_ = -1;
   int to_ = -1, from_ = -1;

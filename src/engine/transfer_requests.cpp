@@ -40,8 +40,15 @@ Result<ChunkRange> chunk_range(const wire::Key& key, std::uint32_t chunk_tokens)
   return ChunkRange{first, static_cast<std::uint32_t>(key.end / chunk_tokens)};
 }
 
+/// A chunk's objects of all groups.
+std::uint64_t chunk_bytes(const Geometry& geometry) {
+  std::uint64_t bytes = 0;
+  for (const ObjectGroup& group : geometry.object_groups) bytes += group.bytes;
+  return bytes;
+}
+
 /// What store and retrieve have in common: the key's range and chain, the worker, the reply.
-template <class Decoded>
+template <copy::Direction kDirection, class Decoded>
 class Transfer : public AnsweredRequest {
  public:
   Transfer(Engine& engine, Arrival arrival, Decoded request)
@@ -53,7 +60,9 @@ class Transfer : public AnsweredRequest {
     const bool moves = range_ && range_->count() > 0;
     chain_.emplace(engine_.chains(), std::move(request_.key.tokens), moves ? range_->last : 0);
     const InstancePtr worker = engine_.instances().find(peer_, request_.instance, Clock::now());
-    if (worker && worker->memory) engine_.devices().expect(worker->memory, event_);
+    if (worker && worker->memory && moves)
+      engine_.devices().expect(
+          {kDirection, worker->memory, event_, range_->count() * chunk_bytes(worker->geometry)});
   }
 
   std::vector<OrderKey> keys() const override {
@@ -95,17 +104,16 @@ class Transfer : public AnsweredRequest {
   [[nodiscard]] std::uint32_t rank() const { return *request_.key.worker_id; }
   [[nodiscard]] const Keyspace& keyspace() const { return request_.key.keyspace; }
 
-  [[nodiscard]] Clock::time_point start_by(copy::Direction direction) const {
+  [[nodiscard]] Clock::time_point start_by() const {
     const auto& config = engine_.config();
     return Clock::now() +
-           (direction == copy::Direction::kStore ? config.l1_write_ttl : config.l1_read_ttl);
+           (kDirection == copy::Direction::kStore ? config.l1_write_ttl : config.l1_read_ttl);
   }
 
   /// For a GPU worker; what is done at its two stages is left to the caller. Takes the block ids.
-  gpu::Transfer gpu_transfer(copy::Direction direction, std::span<const ObjectRef> objects,
-                             std::uint64_t skip_tokens) {
+  gpu::Transfer gpu_transfer(std::span<const ObjectRef> objects, std::uint64_t skip_tokens) {
     gpu::Transfer transfer;
-    transfer.direction = direction;
+    transfer.direction = kDirection;
     transfer.memory = worker_->memory;
     transfer.geometry = {worker_, &worker_->geometry};
     transfer.bases = worker_->bases;
@@ -115,17 +123,16 @@ class Transfer : public AnsweredRequest {
     transfer.null_id = engine_.config().null_block_id;
     transfer.skip_tokens = skip_tokens;
     transfer.event = event_;
-    transfer.start_by = start_by(direction);
+    transfer.start_by = start_by();
     return transfer;
   }
 
   /// One slice per object, so that a large transfer can be interleaved with others. The request,
   /// which the job's `done` holds, and the objects outlive the job.
-  copy::CopyJob cpu_copy(copy::Direction direction, std::span<const ObjectRef> objects,
-                         std::uint64_t skip_tokens) const {
+  copy::CopyJob cpu_copy(std::span<const ObjectRef> objects, std::uint64_t skip_tokens) const {
     copy::CopyJob job;
-    job.direction = direction;
-    job.start_by = start_by(direction);
+    job.direction = kDirection;
+    job.start_by = start_by();
     job.slices = objects.size();
     job.plan = [this, objects, skip_tokens](std::size_t slice, std::vector<copy::Run>& runs) {
       const ObjectRef& object = objects[slice];
@@ -145,7 +152,7 @@ class Transfer : public AnsweredRequest {
   std::function<void()> finished_;
 };
 
-class Store final : public Transfer<wire::StoreRequest>,
+class Store final : public Transfer<copy::Direction::kStore, wire::StoreRequest>,
                     public std::enable_shared_from_this<Store> {
  public:
   using Transfer::Transfer;
@@ -161,7 +168,7 @@ class Store final : public Transfer<wire::StoreRequest>,
     if (ticket_.objects().empty()) return end_with_others(worker_->memory ? wire::Bytes{} : event_);
     meter_.store_submitted(*worker_, ticket_.objects(), chain_->hashes());
     if (worker_->memory) return store_from_gpu();
-    auto job = cpu_copy(copy::Direction::kStore, ticket_.objects(), 0);
+    auto job = cpu_copy(ticket_.objects(), 0);
     job.done = [self = shared_from_this()](const Status& status) { self->copied(status); };
     engine_.copier().submit(std::move(job));
   }
@@ -185,7 +192,7 @@ class Store final : public Transfer<wire::StoreRequest>,
   // Answered, and published before that, as soon as the copy is queued; the ticket keeps the
   // objects until it has ended.
   void store_from_gpu() {
-    auto transfer = gpu_transfer(copy::Direction::kStore, ticket_.objects(), 0);
+    auto transfer = gpu_transfer(ticket_.objects(), 0);
     transfer.queued = [self = shared_from_this()](const Result<wire::Bytes>& event) {
       if (!event) return self->end(event.error());
       self->engine_.cache().publish(self->ticket_);
@@ -228,7 +235,7 @@ class Store final : public Transfer<wire::StoreRequest>,
   StoreTicket ticket_;
 };
 
-class Retrieve final : public Transfer<wire::RetrieveRequest>,
+class Retrieve final : public Transfer<copy::Direction::kRetrieve, wire::RetrieveRequest>,
                        public std::enable_shared_from_this<Retrieve> {
  public:
   using Transfer::Transfer;
@@ -267,7 +274,7 @@ class Retrieve final : public Transfer<wire::RetrieveRequest>,
 
  private:
   void copy() {
-    auto job = cpu_copy(copy::Direction::kRetrieve, pins_.objects(), request_.skip_first_n_tokens);
+    auto job = cpu_copy(pins_.objects(), request_.skip_first_n_tokens);
     job.done = [self = shared_from_this()](const Status& status) { self->copied(status); };
     engine_.copier().submit(std::move(job));
   }
@@ -275,8 +282,7 @@ class Retrieve final : public Transfer<wire::RetrieveRequest>,
   // Answered when the copy is queued, which may have to wait for this engine and for the one that
   // stored it: the turn ends before. The objects stay pinned until the copy has ended.
   void retrieve_to_gpu() {
-    auto transfer =
-        gpu_transfer(copy::Direction::kRetrieve, pins_.objects(), request_.skip_first_n_tokens);
+    auto transfer = gpu_transfer(pins_.objects(), request_.skip_first_n_tokens);
     transfer.intact = [self = shared_from_this()] { return self->pins_.intact(); };
     transfer.queued = [self = shared_from_this()](const Result<wire::Bytes>& event) {
       if (event) return self->end({}, *event);

@@ -112,12 +112,13 @@ void Device::spin() {
   while (!due_ && std::chrono::steady_clock::now() < expected_until_) std::this_thread::yield();
 }
 
-void Device::expect(MemoryPtr memory, wire::Bytes event) {
-  post([this, memory = std::move(memory), event = std::move(event)] {
+void Device::expect(ExpectedTransfer transfer) {
+  post([this, expected = std::move(transfer)] {
     if (stopping_ || !active_ || lost_ != cudaSuccess) return;
     expected_until_ = std::chrono::steady_clock::now() + kExpect;
     events_->prepare();
-    engine_events_->expect(event);
+    if (engine_events_->expect(expected.event))
+      expected.memory->lane().way(expected.direction).expect(expected.bytes);
   });
 }
 

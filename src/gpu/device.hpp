@@ -50,7 +50,7 @@ class Device {
             std::function<void(Result<OpenedTensors>)> opened);
   void submit(Transfer transfer);
   /// A transfer will be submitted in a moment: the thread prepares, and stays awake for it.
-  void expect(MemoryPtr memory, wire::Bytes event);
+  void expect(ExpectedTransfer transfer);
   void read(MemoryPtr memory, std::vector<copy::Run> runs, std::function<void(Status)> done);
   /// From ~Memory: to be closed on the GPU's thread.
   void close(Memory::Contents contents, std::shared_ptr<Lane> lane);

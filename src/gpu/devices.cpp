@@ -179,9 +179,9 @@ void Devices::submit(Transfer transfer) {
   device.submit(std::move(transfer));
 }
 
-void Devices::expect(MemoryPtr memory, wire::Bytes event) {
-  Device& device = memory->device();
-  device.expect(std::move(memory), std::move(event));
+void Devices::expect(ExpectedTransfer transfer) {
+  Device& device = transfer.memory->device();
+  device.expect(std::move(transfer));
 }
 
 void Devices::abandon(const MemoryPtr& memory) {

@@ -44,8 +44,8 @@ class Devices {
   [[nodiscard]] Status check(const Geometry& geometry) const;
 
   void submit(Transfer transfer);
-  /// A transfer of this registration, with this event, will be submitted within some 100 us.
-  void expect(MemoryPtr memory, wire::Bytes event);
+  /// This will be submitted within some 100 us.
+  void expect(ExpectedTransfer transfer);
   /// The engine has gone, its event may never come: its transfers wait for it no more, and fail.
   void abandon(const MemoryPtr& memory);
   /// The registration has ended, its engine may live: likewise, but in half a second.

@@ -29,7 +29,7 @@ void Devices::submit(Transfer transfer) {
   transfer.done(error);
 }
 
-void Devices::expect(MemoryPtr, wire::Bytes) {}
+void Devices::expect(ExpectedTransfer) {}
 
 void Devices::abandon(const MemoryPtr&) {}
 void Devices::release(const MemoryPtr&) {}

@@ -185,13 +185,15 @@ Result<EngineEvent> EngineEvents::open_ipc(wire::ByteView handle) const {
   return EngineEvent(Event(event));
 }
 
-void EngineEvents::expect(wire::ByteView handle) {
+bool EngineEvents::expect(wire::ByteView handle) {
   const auto now = Clock::now();
   forget_late(now);
-  if (handle.size() != sizeof(cudaIpcEventHandle_t)) return;
+  if (handle.size() != sizeof(cudaIpcEventHandle_t)) return false;
   auto event = open_ipc(handle);
-  if (event)  // its transfer will tell of an error
-    expected_.push_back({{handle.begin(), handle.end()}, std::move(*event), now + kExpectedFor});
+  if (!event) return false;  // its transfer will tell of it
+  const bool over = event->over();
+  expected_.push_back({{handle.begin(), handle.end()}, std::move(*event), now + kExpectedFor});
+  return over;
 }
 
 void EngineEvents::forget_late(Clock::time_point now) {

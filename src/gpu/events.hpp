@@ -132,8 +132,8 @@ class EngineEvents {
   /// kMalformed; kBadSegment or kCopyFailed with the driver's reason.
   [[nodiscard]] Result<EngineEvent> open(wire::ByteView handle, Timeline::Opened& opened);
   /// Opens an interprocess event ahead of its transfer, which open() then finds. If that does not
-  /// come soon it is forgotten.
-  void expect(wire::ByteView handle);
+  /// come soon it is forgotten. Returns whether the event is known to be over.
+  bool expect(wire::ByteView handle);
 
  private:
   using Clock = std::chrono::steady_clock;

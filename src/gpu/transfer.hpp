@@ -55,6 +55,14 @@ struct Transfer {
 // Both callbacks run on the GPU's thread, or the caller's of Devices::submit, without a lock held,
 // and must neither block nor throw.
 
+/// What is known of a transfer before it can be submitted.
+struct ExpectedTransfer {
+  copy::Direction direction = copy::Direction::kStore;
+  MemoryPtr memory;
+  wire::Bytes event;
+  std::uint64_t bytes = 0;  ///< at most
+};
+
 /// Logical bytes of all of them.
 [[nodiscard]] inline std::uint64_t object_bytes(std::span<const ObjectRef> objects) noexcept {
   std::uint64_t bytes = 0;

@@ -23,6 +23,9 @@ constexpr int kRectsAtOnce = 12;
 /// What the link takes in the time that the GPU needs to change processes. Before batches it must
 /// go nearly at the link's speed.
 constexpr std::uint64_t kHeadBytes = 7ull << 20;
+constexpr std::chrono::microseconds kTurnTakes{150};
+/// An idle GPU stays with the process that had it last; what the engine does meanwhile is unknown.
+constexpr std::chrono::microseconds kTurnLasts{500};
 constexpr std::uint64_t kLeastHeadRect = 128ull << 10;
 
 Pages pages_of(const Transfer& transfer, const LaneContext& context) {
@@ -85,6 +88,14 @@ Status Way::open() {
 
 void Way::submit(Transfer transfer) {
   waiting_.push_back(std::make_unique<Running>(std::move(transfer), context_));
+}
+
+void Way::expect(std::uint64_t bytes) {
+  const auto now = Clock::now();
+  if (direction_ != copy::Direction::kStore || bytes <= kHeadBytes || size() > 0 ||
+      paths_.choose(now) != Path::kStaged)
+    return;
+  if (kernels::launch_nothing(kernel_) == cudaSuccess) turn_asked_ = now;
 }
 
 cudaError_t Way::advance() {
@@ -199,7 +210,9 @@ Status Way::enter(Running& running) {
   }
   // Behind the gate: while the engine works, no turn is taken from it.
   if (running.path == Path::kStaged && !running.rects.empty())
-    return check(kernels::launch_nothing(kernel_), "launching an empty kernel");
+    return Clock::now() - turn_asked_ < kTurnLasts
+               ? Status{}
+               : check(kernels::launch_nothing(kernel_), "launching an empty kernel");
   return {};
 }
 
@@ -227,15 +240,25 @@ bool Way::plan_direct(Running& running, const Pages& pages) {
   return good;
 }
 
+/// What the copy engines move before the first kernel can run.
+std::uint64_t Way::head_bytes() const {
+  const auto waited = Clock::now() - turn_asked_;
+  if (waited > kTurnLasts) return kHeadBytes;
+  if (waited >= kTurnTakes) return 0;
+  return kHeadBytes * static_cast<std::uint64_t>((kTurnTakes - waited).count()) /
+         static_cast<std::uint64_t>(Clock::duration(kTurnTakes).count());
+}
+
 void Way::plan_head(Running& running, const Pages& pages) {
+  const std::uint64_t head = head_bytes();
   Batcher batches(pages);
-  if (!batches.next(kHeadBytes, batch_)) return;
+  if (head < kLeastBatch || !batches.next(head, batch_)) return;
   const bool few = add_rects(batch_, *pages.geometry, running.transfer.memory->origins(),
                              kHeadBytes / kLeastHeadRect, running.rects);
   if (few && worthwhile(running.rects, kLeastHeadRect)) {
     running.batches.emplace(batches);
     running.left -= std::min(running.left, batch_.buffer_bytes);
-    running.next_batch = kHeadBytes / 2;
+    running.next_batch = head / 2;
   } else {
     running.rects.clear();
   }

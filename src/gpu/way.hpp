@@ -10,7 +10,8 @@
 //
 // It is faster where the engine's own kernels keep the GPU busy (path_choice.hpp), and for what is
 // small: the first kernel of ours after one of the engine's waits for the GPU to change from its
-// process to ours (137 us on an H100). So the copy engines also begin a store, in that time.
+// process to ours (137 us on an H100). So the copy engines also begin a store, in what is left of
+// that time: the turn is asked for, by an empty kernel, as soon as a store is expected.
 //
 // Nothing here synchronises: transfers are enqueued up to kMarks ahead of the GPU.
 //
@@ -100,6 +101,9 @@ class Way {
   [[nodiscard]] Status open();
 
   void submit(Transfer transfer);
+  /// A transfer of at most that many bytes will come in a moment, its engine's event is over. Asks
+  /// for the GPU's turn if it will need one at once.
+  void expect(std::uint64_t bytes);
   /// Enqueues what fits and ends what has ended. Returns the first CUDA error after which nobody
   /// knows what the GPU still does.
   [[nodiscard]] cudaError_t advance();
@@ -133,6 +137,7 @@ class Way {
   void choose_path(Running& running);
   [[nodiscard]] bool plan_direct(Running& running, const Pages& pages);
   void plan_head(Running& running, const Pages& pages);
+  [[nodiscard]] std::uint64_t head_bytes() const;
   Status wait_for_engine(Running& running);
   [[nodiscard]] bool holds(Running& running);
   [[nodiscard]] bool given_up(const Running& running) const;
@@ -159,6 +164,7 @@ class Way {
   Gate gate_;
   Checkpoints checkpoints_{kMarks};
   PathChoice paths_;
+  Clock::time_point turn_asked_;
   std::deque<std::unique_ptr<Running>> waiting_;  ///< at most one of them is enqueued in part
   std::deque<std::unique_ptr<Running>> queued_;
   Batch batch_;

@@ -183,9 +183,9 @@ TEST_F(SimulatedGpu, AStoreIsAnsweredBeforeItsEventAndCopiesAfterIt) {
 TEST_F(SimulatedGpu, AnExpectedEventIsTheTransfersOwn) {
   const Engine engine = enter(mine_);
   simulated::EngineEvent mine, nobodys;
-  devices_->expect(engine.opened.memory, nobodys.handle());
-  devices_->expect(engine.opened.memory, mine.handle());
-  devices_->expect(engine.opened.memory, wire::Bytes(64));  // names nothing
+  devices_->expect({Direction::kStore, engine.opened.memory, nobodys.handle(), 1});
+  devices_->expect({Direction::kStore, engine.opened.memory, mine.handle(), 1});
+  devices_->expect({Direction::kStore, engine.opened.memory, wire::Bytes(64), 1});  // names nothing
   const Outcome store = submit(engine, mine_, Direction::kStore, objects(mine_), mine.handle());
   ASSERT_TRUE(store.answered());
   EXPECT_FALSE(store.ended(20ms));

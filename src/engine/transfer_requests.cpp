@@ -3,6 +3,7 @@
 #include "copy/plan.hpp"
 #include "engine/engine.hpp"
 #include "engine/transfer_meter.hpp"
+#include "obs/log.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -127,6 +128,17 @@ class Transfer : public AnsweredRequest {
     return transfer;
   }
 
+  /// A GPU's copy has failed after its request was answered well: nobody else tells why.
+  static void note_late_failure(const Instance& worker, const Error& error) {
+    constexpr bool kStore = kDirection == copy::Direction::kStore;
+    obs::log_event(obs::Level::kWarn,
+                   kStore ? "a store has failed after its reply: its chunks are gone"
+                          : "a retrieve has failed after its reply",
+                   {{"instance", worker.id},
+                    {"cause", to_string(error.cause)},
+                    {"text", std::string_view(error.text)}});
+  }
+
   /// One slice per object, so that a large transfer can be interleaved with others. The request,
   /// which the job's `done` holds, and the objects outlive the job.
   copy::CopyJob cpu_copy(std::span<const ObjectRef> objects, std::uint64_t skip_tokens) const {
@@ -148,6 +160,7 @@ class Transfer : public AnsweredRequest {
   Result<ChunkRange> range_;
   std::optional<ChainBuilder> chain_;
   InstancePtr worker_;
+  bool copying_ = false;  ///< a GPU's copy is queued, and answered as if it had been made
   TransferMeter meter_;
   std::function<void()> finished_;
 };
@@ -195,13 +208,16 @@ class Store final : public Transfer<copy::Direction::kStore, wire::StoreRequest>
     auto transfer = gpu_transfer(ticket_.objects(), 0);
     transfer.queued = [self = shared_from_this()](const Result<wire::Bytes>& event) {
       if (!event) return self->end(event.error());
+      self->copying_ = true;
       self->engine_.cache().publish(self->ticket_);
       self->end_with_others(*event);
     };
     transfer.done = [self = shared_from_this(), worker = worker_](const Status& status) {
       self->meter_.store_ended(status.has_value(), self->keyspace(), self->rank(), *worker);
       StoreTicket ticket = std::move(self->ticket_);
-      if (!status) self->engine_.cache().withdraw(std::move(ticket));
+      if (status) return;
+      if (self->copying_) note_late_failure(*worker, status.error());
+      self->engine_.cache().withdraw(std::move(ticket));
     };
     engine_.devices().submit(std::move(transfer));
   }
@@ -285,6 +301,7 @@ class Retrieve final : public Transfer<copy::Direction::kRetrieve, wire::Retriev
     auto transfer = gpu_transfer(pins_.objects(), request_.skip_first_n_tokens);
     transfer.intact = [self = shared_from_this()] { return self->pins_.intact(); };
     transfer.queued = [self = shared_from_this()](const Result<wire::Bytes>& event) {
+      self->copying_ = event.has_value();
       if (event) return self->end({}, *event);
       self->end(event.error());
     };
@@ -292,6 +309,7 @@ class Retrieve final : public Transfer<copy::Direction::kRetrieve, wire::Retriev
       self->meter_.retrieve_ended(status.has_value(), self->keyspace(), self->rank(), *worker,
                                   self->range_->count());
       self->pins_ = ReadPins{};
+      if (!status && self->copying_) note_late_failure(*worker, status.error());
     };
     const auto finished = std::exchange(finished_, nullptr);
     engine_.devices().submit(std::move(transfer));

@@ -182,6 +182,7 @@ void Device::advance() {
     (way.direction() == copy::Direction::kStore ? stores : retrieves) |= way.moving();
   });
   free_retired();
+  if (active_) engine_events_->forget_late();
   const auto now = std::chrono::steady_clock::now();
   stores_.look(stores, now);
   retrieves_.look(retrieves, now);
@@ -225,6 +226,7 @@ Status Device::activate() {
   context_.engine_events = engine_events_.get();
   context_.timeline = timeline_.get();
   context_.pending = &pending_;
+  context_.reader_patience = options_.reader_patience;
   pool_.enter(ordinal_);
   obs::log_event(obs::Level::kInfo, "GPU in use", {{"gpu", uuid_}});
   return {};
@@ -285,6 +287,11 @@ void Device::tidy() {
   post([this] {
     if (kept_ && !active_) release_context();
   });
+}
+
+void Device::count_failure() {
+  const std::lock_guard lock(mutex_);
+  ++status_.failed_transfers;
 }
 
 void Device::submit(Transfer transfer) {

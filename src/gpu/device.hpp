@@ -49,6 +49,8 @@ class Device {
   void open(std::vector<wire::Descriptor> tensors,
             std::function<void(Result<OpenedTensors>)> opened);
   void submit(Transfer transfer);
+  /// Of a transfer that was not submitted.
+  void count_failure();
   /// A transfer will be submitted in a moment: the thread prepares, and stays awake for it.
   void expect(ExpectedTransfer transfer);
   void read(MemoryPtr memory, std::vector<copy::Run> runs, std::function<void(Status)> done);

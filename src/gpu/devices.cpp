@@ -169,6 +169,7 @@ void Devices::submit(Transfer transfer) {
   if (transfer.direction == copy::Direction::kRetrieve) {
     auto needs = impl_->pending.find(transfer.objects, std::exchange(transfer.intact, nullptr));
     if (!needs) {
+      transfer.memory->device().count_failure();
       transfer.queued(needs.error());
       transfer.done(needs.error());
       return;

@@ -10,6 +10,8 @@
 #include "gpu/pinned_pool.hpp"
 #include "gpu/transfer.hpp"
 
+#include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
@@ -22,6 +24,9 @@ struct DeviceOptions {
   unsigned copy_blocks = 16;                   ///< thread blocks of a copy kernel
   std::uint64_t align_bytes = 4096;            ///< of objects in the pool
   bool isolated_ipc = false;  ///< engines share no IPC namespace: timeline semaphores only
+  /// How long others wait for a store whose engine's event does not come. Longer than an engine's
+  /// step takes, much shorter than a client waits for a reply (300 s).
+  std::chrono::milliseconds reader_patience{10'000};
 };
 
 class Devices {

@@ -25,9 +25,9 @@ wire::Bytes ExportedEvent::handle() const {
 }
 
 Result<std::shared_ptr<ExportedEvent>> EventPool::next() {
-  if (issued_.size() > kKept && issued_.front().use_count() == 1) {
-    issued_.pop_front();  // whoever was sent it has opened it long ago, or never will
-  }
+  // Whoever was sent an old one has opened it long ago, or never will.
+  for (auto old = issued_.begin(); issued_.size() > kKept && old != issued_.end();)
+    old = old->use_count() == 1 ? issued_.erase(old) : old + 1;
   if (!spare_) {
     auto made = make();
     if (!made) return made.error();
@@ -154,7 +154,7 @@ Result<EngineEvent> EngineEvents::open(wire::ByteView handle, Timeline::Opened& 
     return EngineEvent(timeline_, *word);
   }
   if (handle.size() == sizeof(cudaIpcEventHandle_t)) {
-    forget_late(Clock::now());
+    forget_late();
     const auto found = std::ranges::find_if(expected_, [handle](const Expected& expected) {
       return std::ranges::equal(expected.handle, handle);
     });
@@ -186,17 +186,18 @@ Result<EngineEvent> EngineEvents::open_ipc(wire::ByteView handle) const {
 }
 
 bool EngineEvents::expect(wire::ByteView handle) {
-  const auto now = Clock::now();
-  forget_late(now);
+  forget_late();
   if (handle.size() != sizeof(cudaIpcEventHandle_t)) return false;
   auto event = open_ipc(handle);
   if (!event) return false;  // its transfer will tell of it
   const bool over = event->over();
-  expected_.push_back({{handle.begin(), handle.end()}, std::move(*event), now + kExpectedFor});
+  expected_.push_back(
+      {{handle.begin(), handle.end()}, std::move(*event), Clock::now() + kExpectedFor});
   return over;
 }
 
-void EngineEvents::forget_late(Clock::time_point now) {
+void EngineEvents::forget_late() {
+  const auto now = Clock::now();
   while (!expected_.empty() && expected_.front().until < now) expected_.pop_front();
 }
 

@@ -134,6 +134,8 @@ class EngineEvents {
   /// Opens an interprocess event ahead of its transfer, which open() then finds. If that does not
   /// come soon it is forgotten. Returns whether the event is known to be over.
   bool expect(wire::ByteView handle);
+  void forget_late();
+  [[nodiscard]] bool isolated() const noexcept { return isolated_; }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -144,8 +146,6 @@ class EngineEvents {
     Clock::time_point until;
   };
   [[nodiscard]] Result<EngineEvent> open_ipc(wire::ByteView handle) const;
-  void forget_late(Clock::time_point now);
-
   Timeline& timeline_;
   const bool isolated_;
   std::deque<Expected> expected_;

@@ -11,6 +11,16 @@ void Fence::start() {
   started_ = true;
 }
 
+void Fence::want() {
+  const std::lock_guard lock(mutex_);
+  wanted_since_ = std::min(wanted_since_, Clock::now());
+}
+
+Fence::Clock::time_point Fence::wanted_since() const {
+  const std::lock_guard lock(mutex_);
+  return wanted_since_;
+}
+
 void Fence::settle(bool ok) {
   std::vector<std::function<void(bool)>> callbacks;
   std::shared_ptr<ExportedEvent> end;  // let go of outside of the lock
@@ -30,6 +40,7 @@ void Fence::when_settled(std::function<void(bool)> callback) {
     const std::lock_guard lock(mutex_);
     if (!settled_) {
       callbacks_.push_back(std::move(callback));
+      wanted_since_ = std::min(wanted_since_, Clock::now());
       return;
     }
     ok = ok_;

@@ -5,6 +5,7 @@
 #include <lmcache/cache.hpp>
 #include <lmcache/status.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -21,12 +22,17 @@ class ExportedEvent;  // events.hpp
 /// The copy of one store. Settled once; callbacks run on the thread that settles, or at once.
 class Fence {
  public:
+  using Clock = std::chrono::steady_clock;
   /// `end` is behind the copy; only its owner has it once the fence is settled, for the context
   /// that it belongs to may go then.
   explicit Fence(std::shared_ptr<ExportedEvent> end = nullptr) : end_(std::move(end)) {}
   /// The engine's event is over, and the copy will not be given up for the engine's sake any more:
   /// until then readers are not queued behind it, for they could not be stopped.
   void start();
+  /// Somebody waits for start() from now on.
+  void want();
+  /// Since when somebody has waited; nobody: the end of time.
+  [[nodiscard]] Clock::time_point wanted_since() const;
   void settle(bool ok);
   void when_settled(std::function<void(bool)> callback);
   [[nodiscard]] bool started() const;  ///< or settled
@@ -37,6 +43,7 @@ class Fence {
  private:
   mutable std::mutex mutex_;
   bool started_ = false, settled_ = false, ok_ = false;
+  Clock::time_point wanted_since_ = Clock::time_point::max();
   std::shared_ptr<ExportedEvent> end_;
   std::vector<std::function<void(bool)>> callbacks_;
 };

@@ -286,11 +286,13 @@ bool Way::given_up(const Running& running) const {
 }
 
 /// Its closed gate has been in the way of others for too long: of the memory of those that have
-/// gone, or of those who share its lane.
+/// gone, of those who share its lane, or of those who want what it stores.
 bool Way::in_the_way(const Running& running) const {
   const bool shared = running.transfer.memory->lane().users > 1;
   const auto now = Clock::now();
-  return now > context_.gates_open_by || (shared && now > running.gated_since + kGatePatience);
+  const auto wanted = running.fence ? running.fence->wanted_since() : Clock::time_point::max();
+  return now > context_.gates_open_by || (shared && now > running.gated_since + kGatePatience) ||
+         (wanted < now && now - wanted > context_.reader_patience);
 }
 
 /// True while nothing of the transfer may be enqueued; sets its status if it never may.
@@ -314,7 +316,9 @@ bool Way::holds(Running& running) {
   // Behind a closed gate a DMA that blocks this thread, which alone can open it, would never end.
   if (running.held && (gated() || !running.may_run())) return true;
   return std::ranges::any_of(needs, [&](const FencePtr& fence) {
-    return running.blocks ? !fence->settled() : !fence->started();
+    if (fence->started()) return running.blocks && !fence->settled();
+    fence->want();
+    return true;
   });
 }
 
@@ -413,7 +417,7 @@ cudaError_t Way::finish(Running& running) {
     return cudaSuccess;
   }
   wire::Bytes handle = running.end->handle();
-  if (transfer.event.size() == Timeline::kHandleBytes) {
+  if (transfer.event.size() == Timeline::kHandleBytes || context_.engine_events->isolated()) {
     auto signal = context_.timeline->signal(last_stream(running));
     if (!signal) {
       running.status = signal.error();

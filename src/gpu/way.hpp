@@ -55,6 +55,7 @@ struct LaneContext {
   EngineEvents* engine_events = nullptr;
   Timeline* timeline = nullptr;
   PendingStores* pending = nullptr;
+  std::chrono::milliseconds reader_patience{};  ///< as DeviceOptions has it
   std::uint64_t direct_transfers = 0;
   /// While something waits to be freed, for which all gates must be open: they are opened then, and
   /// no new ones are closed.

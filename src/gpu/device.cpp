@@ -38,6 +38,7 @@ Device::Device(int ordinal, std::string uuid, const DeviceOptions& options, Pend
       options_(options),
       pending_(pending),
       pool_(pool),
+      staging_(options.staging_bytes),
       pulse_("GPU " + uuid_) {
   status_.uuid = uuid_;
   thread_ = std::thread([this] { run(); });
@@ -219,7 +220,6 @@ Status Device::activate() {
   }
   active_ = true;
   context_.copy_blocks = options_.copy_blocks;
-  context_.slot_bytes = slot_bytes(options_.staging_bytes);
   context_.align_bytes = options_.align_bytes;
   context_.pool = &pool_.pool();
   context_.events = events_.get();

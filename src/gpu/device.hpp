@@ -12,6 +12,7 @@
 #include "gpu/devices.hpp"
 #include "gpu/lane.hpp"
 #include "gpu/memory.hpp"
+#include "gpu/staging.hpp"
 #include "gpu/transfer.hpp"
 #include "obs/pulse.hpp"
 
@@ -87,10 +88,9 @@ class Device {
   void let_go();
   void release_context();
   void free_retired();
+  void open_gates_soon();
   Result<std::shared_ptr<Lane>> take_lane();
-  [[nodiscard]] std::uint64_t lane_bytes() const noexcept {
-    return kSlotsPerLane * slot_bytes(options_.staging_bytes);
-  }
+  [[nodiscard]] std::shared_ptr<Lane> least_used(bool wide) const;
   void probe();
   void lose(cudaError_t error);
 
@@ -111,6 +111,7 @@ class Device {
   std::unique_ptr<Timeline> timeline_;
   std::unique_ptr<EngineEvents> engine_events_;
   LaneContext context_;
+  Staging staging_;
   std::vector<std::weak_ptr<Lane>> lanes_;
   /// What engines that have gone leave. To free it waits for everything on the GPU, so never while
   /// a gate is closed, which only this thread can open; nor does it wait long for the gates.

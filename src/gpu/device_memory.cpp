@@ -89,31 +89,45 @@ Status Device::open_tensor(const wire::Descriptor& tensor, Memory::Contents& con
   return Error{Cause::kBadSegment, "a CPU tensor among tensors on a GPU"};
 }
 
+/// One with staging memory of its own, or with half of what another has that is alone in a pair; if
+/// there is neither, another's.
 Result<std::shared_ptr<Lane>> Device::take_lane() {
   std::erase_if(lanes_, [](const auto& weak) { return weak.expired(); });
-  const std::uint64_t allowed = std::max<std::uint64_t>(1, options_.staging_bytes / lane_bytes());
-  std::shared_ptr<Lane> lane;
-  if (lanes_.size() < allowed) {
-    lane = std::make_shared<Lane>(context_);
-    Status open;
-    lane->each_way([&](Way& way) {
-      if (open) open = way.open();
-    });
-    if (!open) {
-      failed_lanes_.push_back(std::move(lane));
-      return open.error();
+  auto berth = staging_.take();
+  std::shared_ptr<Lane> beside;
+  if (!berth) {
+    beside = least_used(true);
+    if (beside) {
+      berth = beside->berth().half();
+    } else {
+      auto shared = least_used(false);
+      if (!shared) return berth.error();
+      return shared;
     }
-    lanes_.push_back(lane);
-  } else {
-    // Not behind the gate of an engine that may hang, if that can be had.
-    lane = std::ranges::min(lanes_, {}, [](const auto& weak) {
-             const auto one = weak.lock();
-             return std::pair(one->gated(), one->users);
-           }).lock();
   }
+  auto lane = std::make_shared<Lane>(context_, std::move(*berth));
+  if (Status open = lane->open(beside.get()); !open) {
+    failed_lanes_.push_back(std::move(lane));
+    return open.error();
+  }
+  lanes_.push_back(lane);
+  // An engine that hangs does not keep what its lane has given up.
+  if (beside && beside->gated()) open_gates_soon();
   const std::lock_guard lock(mutex_);
-  status_.staging_bytes = lanes_.size() * lane_bytes();
+  status_.staging_bytes = staging_.bytes();
   return lane;
+}
+
+/// Not behind the gate of an engine that may hang, if that can be had. nullptr: there is none.
+std::shared_ptr<Lane> Device::least_used(bool wide) const {
+  std::shared_ptr<Lane> best;
+  const auto use = [](const Lane& lane) { return std::pair(lane.gated(), lane.users); };
+  for (const auto& weak : lanes_) {
+    auto lane = weak.lock();
+    if (wide && !lane->berth().wide()) continue;
+    if (!best || use(*lane) < use(*best)) best = std::move(lane);
+  }
+  return best;
 }
 
 void Device::close(Memory::Contents contents, std::shared_ptr<Lane> lane) {
@@ -124,14 +138,18 @@ void Device::close(Memory::Contents contents, std::shared_ptr<Lane> lane) {
   });
 }
 
+void Device::open_gates_soon() {
+  if (context_.gates_open_by == std::chrono::steady_clock::time_point::max())
+    context_.gates_open_by = std::chrono::steady_clock::now() + kGatePatience;
+}
+
 void Device::free_retired() {
   if (!active_) return;
   bool gated = false;
   each_way([&](const Way& way) { gated |= way.gated(); });
   const bool any = !retired_.empty() || !failed_lanes_.empty();
   if (gated) {
-    if (any && context_.gates_open_by == std::chrono::steady_clock::time_point::max())
-      context_.gates_open_by = std::chrono::steady_clock::now() + kGatePatience;
+    if (any) open_gates_soon();
     return;
   }
   context_.gates_open_by = std::chrono::steady_clock::time_point::max();
@@ -144,13 +162,13 @@ void Device::free_retired() {
   }
   retired_.clear();
   allocations_->close_unused();
-  if (gone == 0) return;
+  if (!any) return;
   users_ -= gone;
   std::erase_if(lanes_, [](const auto& weak) { return weak.expired(); });
   unused_since_ = std::chrono::steady_clock::now();
   const std::lock_guard lock(mutex_);
   status_.workers -= gone;
-  status_.staging_bytes = lanes_.size() * lane_bytes();
+  status_.staging_bytes = staging_.bytes();
 }
 
 Memory::~Memory() {

@@ -1,30 +1,31 @@
 // Streams and staging buffers of an engine: a way for each direction of the link, so that stores
-// and retrieves run at the same time. Engines share lanes where a GPU has more of them than the
-// staging memory allows lanes; even then an engine whose event never comes holds up itself alone.
+// and retrieves run at the same time. A lane's slots are twice as large while the berth beside its
+// own is free (staging.hpp). Engines share lanes where a GPU has more of them than the staging
+// memory allows lanes; even then an engine whose event never comes holds up itself alone.
 //
 // Threads: the GPU's own.
 #pragma once
 
+#include "gpu/staging.hpp"
 #include "gpu/way.hpp"
 
-#include <algorithm>
-#include <cstdint>
+#include <utility>
 
 namespace lmcache::gpu {
 
-/// Slots of a lane. Some 2 us pass between two DMAs, so larger ones gain little (32 MiB: nothing
-/// that a client would see), and a lane per engine gains much.
-inline constexpr std::uint64_t kSlotsPerLane = 2 * kSlotsPerWay;
-[[nodiscard]] constexpr std::uint64_t slot_bytes(std::uint64_t staging_bytes) noexcept {
-  constexpr std::uint64_t kMost = 16ull << 20;
-  return std::min(kMost, staging_bytes / kSlotsPerLane);
-}
-
 class Lane {
  public:
-  explicit Lane(LaneContext& context)
-      : store_(copy::Direction::kStore, context), retrieve_(copy::Direction::kRetrieve, context) {}
+  Lane(LaneContext& context, Berth berth)
+      : berth_(std::move(berth)),
+        store_(copy::Direction::kStore, context, berth_),
+        retrieve_(copy::Direction::kRetrieve, context, berth_) {}
+  /// `before`: the lane whose slots these were until now. kNoMemory.
+  [[nodiscard]] Status open(const Lane* before) {
+    Status opened = store_.open(before != nullptr ? &before->store_ : nullptr);
+    return opened ? retrieve_.open(before != nullptr ? &before->retrieve_ : nullptr) : opened;
+  }
   unsigned users = 0;  ///< registrations
+  [[nodiscard]] const Berth& berth() const noexcept { return berth_; }
   [[nodiscard]] Way& way(copy::Direction direction) noexcept {
     return direction == copy::Direction::kStore ? store_ : retrieve_;
   }
@@ -36,6 +37,7 @@ class Lane {
   }
 
  private:
+  Berth berth_;  // goes after the ways, which use it
   Way store_, retrieve_;
 };
 

@@ -55,8 +55,6 @@ bool Running::may_run() const {
 }
 
 Way::~Way() {
-  for (const Slot& slot : slots_)
-    if (slot.buffer != nullptr) static_cast<void>(cudaFree(slot.buffer));
   for (const cudaStream_t stream : {kernel_, dma_}) {
     if (stream == nullptr) continue;
     context_.timeline->forget(stream);
@@ -65,23 +63,32 @@ Way::~Way() {
   static_cast<void>(cudaGetLastError());
 }
 
-Status Way::open() {
+Status Way::open(const Way* before) {
   int least = 0, greatest = 0;
   cudaError_t error = cudaDeviceGetStreamPriorityRange(&least, &greatest);
   for (cudaStream_t* stream : {&kernel_, &dma_})
     if (error == cudaSuccess)
       error = cudaStreamCreateWithPriority(stream, cudaStreamNonBlocking, greatest);
+  if (error != cudaSuccess) {
+    static_cast<void>(cudaGetLastError());
+    return cuda_error(Cause::kNoMemory, "streams", error);
+  }
   for (Slot& slot : slots_) {
-    if (error == cudaSuccess) error = cudaMalloc(&slot.buffer, context_.slot_bytes);
-    if (error != cudaSuccess) {
-      static_cast<void>(cudaGetLastError());
-      return cuda_error(Cause::kNoMemory, "streams and staging buffers", error);
-    }
     for (Event* event : {&slot.first, &slot.second}) {
       auto made = make_event(cudaEventDisableTiming);
       if (!made) return made.error();
       *event = std::move(*made);
     }
+  }
+  if (before != nullptr && before->size() > 0) {
+    auto made = make_event(cudaEventDisableTiming);
+    if (!made) return made.error();
+    passed_ = std::move(*made);
+    // Where the second steps are: they wait for the first ones.
+    const cudaStream_t last =
+        direction_ == copy::Direction::kStore ? before->dma_ : before->kernel_;
+    if (Status ok = check(cudaEventRecord(passed_.get(), last), "recording an event"); !ok)
+      return ok;
   }
   return gate_.make();
 }
@@ -315,11 +322,19 @@ bool Way::holds(Running& running) {
   }
   // Behind a closed gate a DMA that blocks this thread, which alone can open it, would never end.
   if (running.held && (gated() || !running.may_run())) return true;
+  if (slots_in_use()) return true;
   return std::ranges::any_of(needs, [&](const FencePtr& fence) {
     if (fence->started()) return running.blocks && !fence->settled();
     fence->want();
     return true;
   });
+}
+
+/// By who had them before. This is not waited for on the device: it may be behind a closed gate,
+/// and nobody but its own lane is to wait for that there.
+bool Way::slots_in_use() {
+  if (passed_ && cudaEventQuery(passed_.get()) != cudaErrorNotReady) passed_.reset();
+  return passed_ != nullptr;
 }
 
 Result<bool> Way::enqueue(Running& running) {
@@ -339,9 +354,9 @@ Result<bool> Way::enqueue(Running& running) {
 std::uint64_t Way::next_bytes(Running& running) const {
   if (direction_ == copy::Direction::kStore) {
     running.next_batch =
-        std::min(context_.slot_bytes, std::max(kLeastBatch, running.next_batch * 2));
+        std::min(berth_.slot_bytes(), std::max(kLeastBatch, running.next_batch * 2));
   } else {
-    running.next_batch = std::clamp(running.left / 2, kLeastBatch, context_.slot_bytes);
+    running.next_batch = std::clamp(running.left / 2, kLeastBatch, berth_.slot_bytes());
   }
   for (const KernelGroup& group : running.transfer.geometry->kernel_groups)
     running.next_batch = std::max(running.next_batch, geometry::page_bytes(group) + 512);
@@ -349,10 +364,11 @@ std::uint64_t Way::next_bytes(Running& running) const {
 }
 
 Status Way::enqueue_batch(Running& running, Batch& batch) {
-  Slot& slot = slots_[turn_++ % kSlotsPerWay];
-  batch.pages.groups = running.transfer.memory->groups();
-  batch.pages.buffer = slot.buffer;
   const bool store = direction_ == copy::Direction::kStore;
+  const std::uint64_t number = turn_++ % kSlotsPerWay;
+  Slot& slot = slots_[number];
+  batch.pages.groups = running.transfer.memory->groups();
+  batch.pages.buffer = berth_.slot(store ? number : kSlotsPerWay + number);
   const cudaStream_t first = store ? kernel_ : dma_, second = store ? dma_ : kernel_;
   Status ok = check(cudaStreamWaitEvent(first, slot.second.get()), "waiting for a slot");
   if (ok) ok = store ? enqueue_kernel(batch, first) : enqueue_spans(batch, first);

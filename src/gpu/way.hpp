@@ -25,6 +25,7 @@
 #include "gpu/path_choice.hpp"
 #include "gpu/pinned_pool.hpp"
 #include "gpu/rects.hpp"
+#include "gpu/staging.hpp"
 #include "gpu/transfer.hpp"
 
 #include <cuda_runtime.h>
@@ -40,15 +41,12 @@ namespace lmcache::gpu {
 
 class Memory;
 
-inline constexpr std::uint64_t kSlotsPerWay = 2;
-
 /// How long an engine's store may keep a gate closed that is in the way of others.
 inline constexpr std::chrono::milliseconds kGatePatience{500};
 
 /// What a transfer needs of its GPU.
 struct LaneContext {
   unsigned copy_blocks = 16;
-  std::uint64_t slot_bytes = 0;
   std::uint64_t align_bytes = 4096;
   const PinnedPool* pool = nullptr;
   EventPool* events = nullptr;
@@ -94,12 +92,14 @@ class Running {
 
 class Way {
  public:
-  Way(copy::Direction direction, LaneContext& context) : direction_(direction), context_(context) {}
+  Way(copy::Direction direction, LaneContext& context, const Berth& berth)
+      : direction_(direction), context_(context), berth_(berth) {}
   ~Way();
   Way(const Way&) = delete;
   Way& operator=(const Way&) = delete;
-  /// Streams, events and slots. kNoMemory if the GPU has no room.
-  [[nodiscard]] Status open();
+  /// Streams and events. `before`: whose slots these were until now; nothing is enqueued before
+  /// what that way has enqueued so far has passed. kNoMemory if the GPU has no room.
+  [[nodiscard]] Status open(const Way* before);
 
   void submit(Transfer transfer);
   /// A transfer of at most that many bytes will come in a moment, its engine's event is over. Asks
@@ -126,7 +126,6 @@ class Way {
   using Clock = std::chrono::steady_clock;
 
   struct Slot {
-    std::byte* buffer = nullptr;
     Event first, second;  ///< its two steps
   };
 
@@ -141,6 +140,7 @@ class Way {
   [[nodiscard]] std::uint64_t head_bytes() const;
   Status wait_for_engine(Running& running);
   [[nodiscard]] bool holds(Running& running);
+  [[nodiscard]] bool slots_in_use();
   [[nodiscard]] bool given_up(const Running& running) const;
   [[nodiscard]] bool in_the_way(const Running& running) const;
   [[nodiscard]] std::uint64_t next_bytes(Running& running) const;
@@ -159,9 +159,11 @@ class Way {
 
   const copy::Direction direction_;
   LaneContext& context_;
+  const Berth& berth_;  ///< may become wide or narrow between two batches
   cudaStream_t kernel_ = nullptr, dma_ = nullptr;
   std::array<Slot, kSlotsPerWay> slots_;
   std::uint64_t turn_ = 0;
+  Event passed_;  ///< by who had the slots before; none: it is over
   Gate gate_;
   Checkpoints checkpoints_{kMarks};
   PathChoice paths_;

@@ -198,6 +198,9 @@ TEST_F(GpuDevice, AnEngineKilledDuringItsCopiesLeavesNothingBehind) {
 }
 
 TEST_F(GpuDevice, AnEngineThatLeavesDoesNotWaitForTheEventOfAnother) {
+  gpu::DeviceOptions options;
+  options.staging_bytes = 256ull << 20;  // nobody's lane has to become smaller
+  devices_ = std::make_unique<Devices>(options, *pool_);
   EngineProcess slow, other;
   const KvCase kv = dense_model(40, 4);
   World world(kv, 256, 2, 45), theirs(kv, 256, 2, 46);
@@ -220,22 +223,37 @@ TEST_F(GpuDevice, AnEngineThatLeavesDoesNotWaitForTheEventOfAnother) {
   EXPECT_EQ(devices_->status()[0].workers, 1u);
 }
 
-TEST_F(GpuDevice, AnEngineWhoseLaneDoesNotFitIsRefusedAndHarmsNobody) {
+TEST_F(GpuDevice, AnEngineForWhoseLaneThereIsNoMemoryHasHalfOfAnothers) {
+  gpu::DeviceOptions options;
+  options.staging_bytes = 256ull << 20;
+  devices_ = std::make_unique<Devices>(options, *pool_);
   EngineProcess slow, other;
   const KvCase kv = dense_model(40, 4);
-  World world(kv, 256, 2, 49);
+  World world(kv, 256, 2, 49), theirs(kv, 256, 2, 50);
   const Worker a = register_world(slow, world);
-  const std::uint32_t small = other.allocate(1 << 20);
+  const auto memories = put_into(other, theirs);
   static_cast<void>(other.allocate(other.free_memory() - (40ull << 20)));  // a lane takes 64 MiB
   const Outcome store =
-      submit(a, world, Direction::kStore, world.objects(base_, kAlign), slow.event(400ms));
+      submit(a, world, Direction::kStore, world.objects(base_, kAlign), slow.event(300ms));
   ASSERT_TRUE(store.queued.get());
-  const auto opened = open({other.descriptor(small)});
-  ASSERT_FALSE(opened);
-  EXPECT_EQ(opened.error().cause, Cause::kNoMemory) << opened.error().text;
-  EXPECT_EQ(store.done.wait_for(50ms), std::future_status::timeout);
+  const Worker b = register_memories(other, theirs, memories);
+  EXPECT_EQ(devices_->status()[0].staging_bytes, 128ull << 20);
+  const auto objects = theirs.objects(base_ + (kPool / 2), kAlign);
+  const Outcome waits = submit(b, theirs, Direction::kStore, objects, other.event());
+  EXPECT_EQ(waits.queued.wait_for(50ms), std::future_status::timeout) << "until it has passed";
+  expect_ok(waits);
   expect_ok(store);
   expect_objects(world, world);
+  for (int i = 0; i < 10; ++i) {
+    const Outcome one =
+        submit(a, world, Direction::kRetrieve, world.objects(base_, kAlign), slow.event());
+    const Outcome both = submit(b, theirs, Direction::kStore, objects, other.event());
+    expect_ok(one);
+    expect_ok(both);
+    expect_ok(submit(b, theirs, Direction::kRetrieve, objects, other.event()));
+  }
+  expect_pages(slow, a, world);
+  expect_pages(other, b, theirs);
 }
 
 TEST_F(GpuDevice, EnginesThatShareALaneDoNotWaitForOneAnother) {

@@ -5,8 +5,10 @@
 #include <cuda.h>
 #include <cuda_runtime_api.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
@@ -43,6 +45,7 @@ struct Simulation {
   bool paused = false, deadlocked = false, fail_copy = false, spoilt = false;
   const std::byte* unpinnable = nullptr;
   std::chrono::milliseconds rectangle_takes{};
+  std::size_t largest_copy = 0, largest_allocation = SIZE_MAX;
   std::set<Stream*> streams;
   std::map<std::uint64_t, MarkPtr> exported;
   std::map<const std::byte*, std::size_t> memories, pinned;
@@ -335,6 +338,7 @@ cudaError_t cudaIpcOpenEventHandle(cudaEvent_t* event, cudaIpcEventHandle_t hand
 cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
   const std::lock_guard lock(gpu().mutex);
   if (gpu().spoilt) return gpu().state();
+  if (bytes > gpu().largest_allocation) return cudaErrorMemoryAllocation;
   *memory = std::malloc(bytes);
   return cudaSuccess;
 }
@@ -408,6 +412,10 @@ cudaError_t cudaMemcpy2DAsync(void* to, std::size_t to_pitch, const void* from,
 }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream) {
+  {
+    const std::lock_guard lock(gpu().mutex);
+    gpu().largest_copy = std::max(gpu().largest_copy, bytes);
+  }
   return copy_rows(to, bytes, from, bytes, bytes, 1, kind, stream);
 }
 
@@ -435,6 +443,8 @@ void reset(int gpus) {
   now.paused = now.deadlocked = now.fail_copy = now.spoilt = false;
   now.unpinnable = nullptr;
   now.rectangle_takes = {};
+  now.largest_copy = 0;
+  now.largest_allocation = SIZE_MAX;
 }
 
 std::string uuid(int ordinal) {
@@ -488,6 +498,10 @@ void slow_rectangles(std::chrono::milliseconds time) {
   const std::lock_guard lock(gpu().mutex);
   gpu().rectangle_takes = time;
 }
+void limit_allocations(std::size_t bytes) {
+  const std::lock_guard lock(gpu().mutex);
+  gpu().largest_allocation = bytes;
+}
 void spoil() {
   const std::lock_guard lock(gpu().mutex);
   gpu().spoilt = true;
@@ -503,6 +517,10 @@ int live_events() {
 int open_memories() {
   const std::lock_guard lock(gpu().mutex);
   return gpu().open_memories;
+}
+std::size_t largest_copy() {
+  const std::lock_guard lock(gpu().mutex);
+  return std::exchange(gpu().largest_copy, 0);
 }
 int resets() {
   const std::lock_guard lock(gpu().mutex);

@@ -42,6 +42,8 @@ void refuse_to_pin(const std::byte* memory);
 void fail_next_copy();
 /// To enqueue a rectangle takes this long.
 void slow_rectangles(std::chrono::milliseconds time);
+/// cudaMalloc fails for more than this.
+void limit_allocations(std::size_t bytes);
 /// Every call fails until the context is reset.
 void spoil();
 
@@ -51,6 +53,8 @@ void spoil();
 [[nodiscard]] int live_events();
 /// Engines' memories that are open.
 [[nodiscard]] int open_memories();
+/// The most that one cudaMemcpyAsync has moved since this was asked last.
+[[nodiscard]] std::size_t largest_copy();
 /// Contexts that were reset.
 [[nodiscard]] int resets();
 

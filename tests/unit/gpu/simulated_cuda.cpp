@@ -41,7 +41,7 @@ struct Handle {
 
 struct Simulation {
   std::mutex mutex;  // guards everything
-  int gpus = 1, open_memories = 0, live_events = 0, resets = 0;
+  int gpus = 1, open_memories = 0, live_events = 0, resets = 0, empty_kernels = 0;
   bool paused = false, deadlocked = false, fail_copy = false, spoilt = false;
   const std::byte* unpinnable = nullptr;
   std::chrono::milliseconds rectangle_takes{};
@@ -210,6 +210,10 @@ cudaError_t load_page_copy() {
   return cudaSuccess;
 }
 cudaError_t launch_nothing(cudaStream_t stream) {
+  {
+    const std::lock_guard lock(gpu().mutex);
+    ++gpu().empty_kernels;
+  }
   return push(stream, [] { return true; });
 }
 cudaError_t launch_page_copy(const PageBatch& batch, PageDirection direction, unsigned,
@@ -439,7 +443,7 @@ void reset(int gpus) {
   Simulation& now = gpu();
   const std::lock_guard lock(now.mutex);
   now.gpus = gpus;
-  now.open_memories = now.live_events = now.resets = 0;
+  now.open_memories = now.live_events = now.resets = now.empty_kernels = 0;
   now.paused = now.deadlocked = now.fail_copy = now.spoilt = false;
   now.unpinnable = nullptr;
   now.rectangle_takes = {};
@@ -509,6 +513,10 @@ void spoil() {
 bool deadlocked() {
   const std::lock_guard lock(gpu().mutex);
   return gpu().deadlocked;
+}
+int empty_kernels() {
+  const std::lock_guard lock(gpu().mutex);
+  return gpu().empty_kernels;
 }
 int live_events() {
   const std::lock_guard lock(gpu().mutex);

@@ -49,6 +49,8 @@ void spoil();
 
 /// A call waited for what only its own thread could have done.
 [[nodiscard]] bool deadlocked();
+/// Empty kernels launched since reset().
+[[nodiscard]] int empty_kernels();
 /// Events that were made or opened and not destroyed.
 [[nodiscard]] int live_events();
 /// Engines' memories that are open.

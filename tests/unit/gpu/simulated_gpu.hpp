@@ -50,12 +50,11 @@ class SimulatedGpu : public testing::Test {
     EXPECT_EQ(simulated::live_events(), 0);
   }
 
-  void start(int gpus, std::uint64_t lanes) {
+  void start(int gpus, std::uint64_t lanes, gpu::DeviceOptions options = {}) {
     devices_.reset();
     simulated::reset(gpus);
     pool_ = std::make_unique<gpu::PinnedPool>(std::span(base(), 2 * part_),
                                               gpu::PinnedPool::Options{part_, 0, 1});
-    gpu::DeviceOptions options;
     options.staging_bytes = lanes << 26;
     options.align_bytes = kAlign;
     devices_ = std::make_unique<gpu::Devices>(options, *pool_);

@@ -54,6 +54,70 @@ TEST_F(SimulatedGpu, AnExpectedEventIsTheTransfersOwn) {
   EXPECT_FALSE(wrong.queued.get());
 }
 
+TEST_F(SimulatedGpu, TheGpusTurnIsAskedForWhenALargeStoreIsExpectedAndItsEngineReady) {
+  const Engine engine = enter(mine_);
+  simulated::EngineEvent over, open;
+  over.finish();
+  const auto expect = [&](Direction direction, const simulated::EngineEvent& event,
+                          std::uint64_t bytes) {
+    devices_->expect({direction, engine.opened.memory, event.handle(), bytes});
+    EXPECT_TRUE(submit(engine, mine_, Direction::kStore, objects(mine_)).good());  // it has run
+    return simulated::empty_kernels();
+  };
+  EXPECT_EQ(expect(Direction::kStore, open, 64 << 20), 0);
+  EXPECT_EQ(expect(Direction::kRetrieve, over, 64 << 20), 0);
+  EXPECT_EQ(expect(Direction::kStore, over, 32 << 20), 0) << "too soon there to gain from it";
+  EXPECT_EQ(expect(Direction::kStore, over, 64 << 20), 1);
+}
+
+TEST_F(SimulatedGpu, EventsOfAStoreThatHangsDoNotKeepThoseOfOthers) {
+  start(1, 2);
+  const Engine hung = enter(mine_), engine = enter(theirs_);
+  simulated::EngineEvent event;
+  const Outcome store = submit(hung, mine_, Direction::kStore, objects(mine_), event.handle());
+  ASSERT_TRUE(store.answered());
+  const int few = simulated::live_events();
+  for (int i = 0; i < 2500; ++i)
+    ASSERT_TRUE(submit(engine, theirs_, Direction::kStore, objects(theirs_, 1)).good());
+  EXPECT_LT(simulated::live_events(), few + 2048 + 50);  // marks, a spare, what is on its way
+  event.finish();
+  EXPECT_TRUE(store.good());
+}
+
+TEST_F(SimulatedGpu, AStoreWhoseEngineHangsIsGivenUpForThoseWhoWantIt) {
+  gpu::DeviceOptions options;
+  options.reader_patience = 50ms;
+  start(1, 2, options);
+  const Engine hung = enter(mine_), engine = enter(theirs_);
+  const simulated::EngineEvent never;
+  const Outcome store = submit(hung, mine_, Direction::kStore, objects(mine_), never.handle());
+  ASSERT_TRUE(store.answered());
+  EXPECT_FALSE(store.ended(200ms)) << "nobody wants it";
+  const Outcome retrieve = submit(engine, theirs_, Direction::kRetrieve, objects(mine_));
+  ASSERT_TRUE(store.ended());
+  EXPECT_FALSE(store.done.get());
+  ASSERT_TRUE(retrieve.ended());
+  EXPECT_FALSE(retrieve.queued.get());
+
+  const simulated::EngineEvent later;
+  const Outcome again = submit(hung, mine_, Direction::kStore, objects(mine_), later.handle());
+  ASSERT_TRUE(again.answered());
+  std::promise<bool> settled;
+  devices_->when_settled(objects(mine_), nullptr, [&](bool good) { settled.set_value(good); });
+  EXPECT_FALSE(settled.get_future().get());
+  EXPECT_TRUE(again.ended());
+}
+
+TEST_F(SimulatedGpu, AnIsolatedEngineIsAnsweredWithWhatItCanOpen) {
+  gpu::DeviceOptions options;
+  options.isolated_ipc = true;
+  start(1, 1, options);
+  const Engine engine = enter(mine_);
+  const Outcome store = submit(engine, mine_, Direction::kStore, objects(mine_));
+  ASSERT_TRUE(store.good());
+  EXPECT_EQ(store.queued.get()->size(), 81u);
+}
+
 TEST_F(SimulatedGpu, ARetrieveIsHeldUntilTheStoreItReadsCannotFailAnyMore) {
   start(1, 2);
   const Engine a = enter(mine_), b = enter(theirs_);

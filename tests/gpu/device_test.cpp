@@ -52,6 +52,39 @@ TEST_F(GpuDevice, ManyBatchesAndBothWaysOfCopyingAreByteExact) {
   EXPECT_GT(status.retrieve_busy_seconds, 0);
 }
 
+TEST_F(GpuDevice, BlocksOfOneRowAreByteExact) {
+  EngineProcess engine;
+  KvCase kv = dense_model(40, 3);
+  kv.made.tensors.assign(3, dense("bfloat16", {40, 2, 1, 1, 8}));
+  kv.made.infos = {group_info(0, {0, 1, 2}, 1)};
+  round_trip(engine, kv, 8, 3, 3);
+}
+
+TEST_F(GpuDevice, AGigabyteIsByteExact) {
+  EngineProcess engine;
+  round_trip(engine, dense_model(500, 32), 256, 31, 0);
+}
+
+TEST_F(GpuDevice, BlocksFourGigabytesApartAreByteExact) {
+  EngineProcess engine;
+  constexpr std::int64_t kApart = 512ll << 20;
+  KvCase kv;
+  kv.name = "far apart";
+  kv.made.hints = kv_layout("BLHNC");
+  kv.made.tensors = {strided("uint8", {10, 1, 8, 584}, {kApart, 8 * 584, 584, 1}, 64)};
+  kv.made.infos = {group_info(0, {0}, 8)};
+  World world(kv, 8, 9, 81);  // all blocks but the null block
+  ASSERT_GT(world.segments[0].size(), 1ull << 32);
+  const Worker worker = register_world(engine, world);
+  const auto objects = world.objects(base_, kAlign);
+  expect_ok(submit(worker, world, Direction::kStore, objects, engine.event()));
+  expect_objects(world, world);
+  std::ranges::reverse(world.ids[0]);
+  expect_ok(submit(worker, world, Direction::kRetrieve, objects, engine.event()));
+  world.copy(Direction::kRetrieve, objects, 0, 0);
+  expect_pages(engine, worker, world);
+}
+
 TEST_F(GpuDevice, PagesAreReadForDiagnostics) {
   EngineProcess engine;
   const World world(dense_model(40, 4), 256, 2, 51);

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -23,6 +24,7 @@ enum class Op : std::uint32_t {
   kUuid,
   kAllocate,
   kAllocateFabric,
+  kWaitTimeline,
   kWrite,
   kRead,
   kEvent,
@@ -106,6 +108,30 @@ FabricMemory allocate_fabric_memory(int device, std::uint64_t bytes) {
     return {};
   made.address = reinterpret_cast<void*>(address);
   return made;
+}
+
+/// As PROTOCOL.md has it: version, buffer, offset and value, these big-endian.
+bool timeline_reached(const std::array<unsigned char, 81>& semaphore) {
+  const auto number = [&](std::size_t at) {
+    std::uint64_t value = 0;
+    for (std::size_t i = 0; i < 8; ++i) value = value << 8 | semaphore[at + i];
+    return value;
+  };
+  cudaIpcMemHandle_t handle;
+  std::memcpy(&handle, &semaphore[1], sizeof handle);
+  void* buffer = nullptr;
+  check(cudaIpcOpenMemHandle(&buffer, handle, cudaIpcMemLazyEnablePeerAccess), "opening words");
+  bool reached = semaphore[0] == 1 && number(65) > 0 && number(65) < 4096 * 8 && number(73) > 0;
+  for (int i = 0; i < 2000 && reached; ++i) {
+    std::uint64_t word = 0;
+    check(cudaMemcpy(&word, static_cast<char*>(buffer) + number(65), 8, cudaMemcpyDeviceToHost),
+          "reading a word");
+    if (word >= number(73)) break;
+    reached = i < 1999;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  check(cudaIpcCloseMemHandle(buffer), "closing words");
+  return reached;
 }
 
 std::string uuid_text(const cudaUUID_t& uuid) {
@@ -197,6 +223,13 @@ int run_engine(int device) {
         check(cudaEventSynchronize(event), "waiting");
         check(cudaEventDestroy(event), "closing an event");
         send(out, "k", 1);
+        break;
+      }
+      case Op::kWaitTimeline: {
+        std::array<unsigned char, 81> semaphore;
+        if (!receive(in, semaphore.data(), semaphore.size())) return 1;
+        const char reached = timeline_reached(semaphore) ? 'y' : 'n';
+        send(out, &reached, 1);
         break;
       }
       case Op::kFreeMemory: {
@@ -315,6 +348,15 @@ void EngineProcess::wait(const wire::Bytes& event) {
   send(to_, event.data(), 64);
   char ok = 0;
   if (!receive(from_, &ok, 1)) throw std::runtime_error("wait");
+}
+
+bool EngineProcess::wait_timeline(const wire::Bytes& semaphore) {
+  const Command command{Op::kWaitTimeline, 0, 0};
+  send(to_, &command, sizeof command);
+  send(to_, semaphore.data(), 81);
+  char reached = 0;
+  if (!receive(from_, &reached, 1)) throw std::runtime_error("wait");
+  return reached == 'y';
 }
 
 std::uint64_t EngineProcess::free_memory() {

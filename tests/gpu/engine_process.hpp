@@ -38,6 +38,8 @@ class EngineProcess {
   [[nodiscard]] wire::Bytes event(std::chrono::milliseconds delay = {});
   /// Waits until an event of the other side is over.
   void wait(const wire::Bytes& event);
+  /// Waits until a timeline semaphore of the other side has reached its value; false: it does not.
+  [[nodiscard]] bool wait_timeline(const wire::Bytes& semaphore);
   [[nodiscard]] std::uint64_t free_memory();  ///< of the device
   void kill();
 

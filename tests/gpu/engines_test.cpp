@@ -537,8 +537,20 @@ TEST_F(GpuDevice, TimelineSemaphoresAreWaitedForAndAnsweredInKind) {
   Bytes values(4096 * 8);
   values[3 * 8] = std::byte{5};
   engine.write(words, values);
+  EXPECT_TRUE(engine.wait_timeline(*store.queued.get()));
   expect_ok(store);
   expect_objects(world, world);
+
+  fill_random(world.segments[0], 62);
+  engine.write(worker.memories[0], world.segments[0]);
+  const auto objects = world.objects(base_, kAlign);
+  const Outcome retrieve =
+      submit(worker, world, Direction::kRetrieve, objects, timeline(engine.handle(words), 3, 5));
+  ASSERT_TRUE(retrieve.queued.get());
+  EXPECT_TRUE(engine.wait_timeline(*retrieve.queued.get()));
+  world.copy(Direction::kRetrieve, objects, 0, 0);
+  expect_pages(engine, worker, world);
+  expect_ok(retrieve);
 }
 
 }  // namespace

@@ -37,6 +37,7 @@ struct Outcome {
 class GpuDevice : public testing::Test {
  protected:
   static constexpr std::uint64_t kPool = 1ull << 30, kAlign = 4096;
+  static constexpr std::uint64_t kBehind = 1ull << 20;  ///< of the objects of a round trip
 
   void SetUp() override {
     if (count_gpus() == 0) GTEST_SKIP() << "NO GPU: nothing here was tested";
@@ -173,12 +174,16 @@ class GpuDevice : public testing::Test {
                   std::uint32_t chunks, std::uint64_t skip) {
     SCOPED_TRACE(kv.name);
     World world(kv, chunk_tokens, chunks, 11);
-    std::fill_n(base_, world.object_bytes(kAlign), std::byte{0xEE});
+    const std::uint64_t size = world.object_bytes(kAlign);
+    std::fill_n(base_, size + kBehind, std::byte{0xEE});
     const Worker worker = register_world(engine, world);
     expect_ok(
         submit(worker, world, Direction::kStore, world.objects(base_, kAlign), engine.event()));
     expect_objects(world, world);
     expect_pages(engine, worker, world);  // a store writes to no page
+    EXPECT_TRUE(std::all_of(base_ + size, base_ + size + kBehind, [](std::byte byte) {
+      return byte == std::byte{0xEE};
+    })) << "nor behind its objects";
 
     // Poison every page, then bring the objects back into other blocks.
     for (std::size_t s = 0; s < world.segments.size(); ++s) {

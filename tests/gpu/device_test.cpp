@@ -62,6 +62,7 @@ TEST_F(GpuDevice, BlocksOfOneRowAreByteExact) {
 
 TEST_F(GpuDevice, AGigabyteIsByteExact) {
   EngineProcess engine;
+  make_pool(kPool);
   round_trip(engine, dense_model(500, 32), 256, 31, 0);
 }
 

@@ -44,8 +44,15 @@ class GpuDevice : public testing::Test {
     memory_.resize(kPool + kAlign);
     const auto start = reinterpret_cast<std::uintptr_t>(memory_.data());
     base_ = memory_.data() + (kAlign - start % kAlign) % kAlign;
+    make_pool(256ull << 20);
+  }
+
+  /// Neighbouring objects go in one DMA, so they must not lie on both sides of a part's end: the
+  /// allocator leaves a unit between parts, World::objects() does not.
+  void make_pool(std::uint64_t part_bytes) {
+    devices_.reset();
     gpu::PinnedPool::Options options;
-    options.part_bytes = 256ull << 20;
+    options.part_bytes = part_bytes;
     pool_ = std::make_unique<gpu::PinnedPool>(std::span(base_, kPool), options);
     devices_ = std::make_unique<Devices>(gpu::DeviceOptions{}, *pool_);
   }

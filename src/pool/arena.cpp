@@ -6,7 +6,6 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <fstream>
 #include <limits>
 #include <string>
 #include <system_error>
@@ -32,24 +31,20 @@ Error refused(std::uint64_t bytes, const char* call) {
   return too_large(bytes, std::string(call) + ": " + std::generic_category().message(errno));
 }
 
-/// Free pages of the administrator's reserve, as the kernel shows them; 0 if it does not.
-std::uint64_t free_huge_pages() {
-  std::ifstream file("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
-  std::uint64_t pages = 0;
-  return file >> pages ? pages : 0;
-}
-
-Error no_huge_pages(std::uint64_t bytes) {
-  const std::uint64_t wanted = bytes / kHugePage;
-  return too_large(bytes,
-                   "--l1-use-hugepages needs " + std::to_string(wanted) +
-                       " free pages of 2 MiB and there are " + std::to_string(free_huge_pages()) +
-                       "; reserve them (sysctl vm.nr_hugepages=" + std::to_string(wanted) + ")");
+Error no_huge_pages(std::uint64_t wanted, const HugePages& there) {
+  const std::uint64_t missing = wanted - there.available();
+  return too_large(wanted * kHugePage, "--l1-use-hugepages needs " + std::to_string(wanted) +
+                                           " free pages of 2 MiB and there are " +
+                                           std::to_string(there.available()) + ", so " +
+                                           std::to_string(missing) +
+                                           " are missing; reserve them (sysctl vm.nr_hugepages=" +
+                                           std::to_string(there.total + missing) + ")");
 }
 
 }  // namespace
 
-Result<Arena> Arena::create(std::uint64_t bytes, const MemoryLimit& limit, Pages pages) {
+Result<Arena> Arena::create(std::uint64_t bytes, const MemoryLimit& limit, Pages pages,
+                            const HugePages& reserve) {
   if (bytes == 0) return Error{Cause::kNoMemory, "L1 has no memory at all; raise --l1-size-gb"};
   constexpr auto kMost = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
   if (bytes > kMost - kHugePage) return too_large(bytes, "no address space is that large");
@@ -59,14 +54,15 @@ Result<Arena> Arena::create(std::uint64_t bytes, const MemoryLimit& limit, Pages
   // Reserved pages are not part of what is available.
   if (!huge && size > limit.bytes)
     return too_large(size, gib(limit.bytes) + " is the " + limit.source);
-  if (huge && size / kHugePage > free_huge_pages()) return no_huge_pages(size);
+  if (huge && size / kHugePage > reserve.available())
+    return no_huge_pages(size / kHugePage, reserve);
 
   const int flags =
       MAP_PRIVATE | MAP_ANONYMOUS | (huge ? MAP_HUGETLB | MAP_HUGE_2MB : MAP_NORESERVE);
   // Mapped with room to spare, so that the part kept starts where a huge page can.
   const std::uint64_t spare = huge ? 0 : kHugePage;
   void* mapped = ::mmap(nullptr, size + spare, PROT_READ | PROT_WRITE, flags, -1, 0);
-  if (mapped == MAP_FAILED) return huge ? no_huge_pages(size) : refused(size, "mmap");
+  if (mapped == MAP_FAILED) return refused(size, "mmap");
   auto* base = static_cast<std::byte*>(mapped);
   if (!huge) {
     const std::uint64_t before =

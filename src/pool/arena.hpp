@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <span>
 
+#include "pool/huge_pages.hpp"
 #include "pool/memory_limit.hpp"
 
 namespace lmcache::pool {
@@ -24,11 +25,12 @@ class Arena {
   };
 
   /// Maps `bytes` rounded up to whole pages, aligned to 2 MiB. kNoMemory if that is zero, more than
-  /// `limit`, or more than the kernel or a resource limit allows; the text says how much was asked
-  /// for, how much there is, and which flag to lower.
+  /// `limit`, or of kHuge more than `reserve` has, or more than the kernel or a resource limit
+  /// allows; the text says how much was asked for, how much there is, and which flag to lower.
   [[nodiscard]] static Result<Arena> create(std::uint64_t bytes,
                                             const MemoryLimit& limit = memory_limit(),
-                                            Pages pages = Pages::kUsual);
+                                            Pages pages = Pages::kUsual,
+                                            const HugePages& reserve = huge_pages());
 
   Arena(Arena&& other) noexcept;
   Arena& operator=(Arena&& other) noexcept;

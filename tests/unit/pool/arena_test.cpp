@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <string>
 #include <utility>
@@ -57,12 +58,26 @@ TEST(Arena, StartsWhereAHugePageCan) {
   EXPECT_EQ(reinterpret_cast<std::uintptr_t>(arena.memory().data()) % (2 << 20), 0u);
 }
 
-/// As here, where the administrator has reserved none.
 TEST(Arena, HugePagesThatAreMissingAreNamedWithTheirCure) {
-  const auto arena = Arena::create(1ull << 50, kPlenty, Arena::Pages::kHuge);
+  // 100 pages, of which 70 are free, and 30 of those another program's already.
+  const auto arena = Arena::create(100ull << 20, kPlenty, Arena::Pages::kHuge, {100, 70, 30});
   ASSERT_FALSE(arena);
-  EXPECT_THAT(arena.error().text, AllOf(HasSubstr("536870912 free pages of 2 MiB"),
-                                        HasSubstr("sysctl vm.nr_hugepages=536870912")));
+  EXPECT_THAT(arena.error().text,
+              AllOf(HasSubstr("needs 50 free pages of 2 MiB and there are 40, so 10 are missing"),
+                    HasSubstr("sysctl vm.nr_hugepages=110")));
+}
+
+TEST(Arena, TheReserveOfHugePagesIsReadFromTheKernelsFiles) {
+  const auto folder = std::filesystem::path(testing::TempDir()) / "lmcache_hugepages";
+  std::filesystem::create_directories(folder);
+  for (const auto& [name, pages] :
+       {std::pair{"nr_hugepages", 9}, {"free_hugepages", 5}, {"resv_hugepages", 2}})
+    std::ofstream(folder / name) << pages << '\n';
+  const HugePages there = huge_pages(folder);
+  EXPECT_EQ(there.total, 9u);
+  EXPECT_EQ(there.available(), 3u);
+  std::filesystem::remove_all(folder);
+  EXPECT_EQ(huge_pages(folder).available(), 0u);
 }
 
 TEST(Arena, TakesNoMemoryUntilWritten) {

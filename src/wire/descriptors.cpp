@@ -25,6 +25,17 @@ struct Fields {
   CudaMemory cuda;
 };
 
+bool supported(std::string_view type) {
+  return type == "cpu_shm" || type == "cuda" || type == "cuda_raw" || type == "cuda_vmm";
+}
+
+Error unsupported(std::string_view type) {
+  return {Cause::kBadSegment, "tensor descriptor: memory of type '" +
+                                  std::string(type.substr(0, 32)) +
+                                  "' is not supported; supported: cpu_shm, cuda, cuda_raw, "
+                                  "cuda_vmm"};
+}
+
 bool read_text(MsgpackReader& in, std::optional<std::string>& out) {
   std::string_view text;
   if (!in.read_string(text)) return false;
@@ -226,13 +237,8 @@ Result<DeviceMemory> assemble(const Fields& f) {
     if (!exactly(kRaw)) return fields;
     return cuda_raw_memory(f);
   }
-  if (*f.type == "cuda_vmm") {
-    if (!exactly(kVmm)) return fields;
-    return cuda_vmm_memory(f);
-  }
-  return Error{Cause::kBadSegment,
-               "tensor descriptor: memory of type '" + f.type->substr(0, 32) +
-                   "' is not supported; supported: cpu_shm, cuda, cuda_raw, cuda_vmm"};
+  if (!exactly(kVmm)) return fields;
+  return cuda_vmm_memory(f);
 }
 
 }  // namespace
@@ -249,6 +255,8 @@ Result<Descriptor> decode_descriptor(ByteView data) {
       return bad_descriptor(std::string(in.error()) + " (field '" +
                             std::string(name.substr(0, 32)) + "')");
     }
+    // At once: its other fields are its own, and may be of any kind.
+    if (fields.type && !supported(*fields.type)) return unsupported(*fields.type);
   }
   if (!in.finished()) return bad_descriptor(std::string(in.error()));
   if (!fields.type) return bad_descriptor("field 'type' is missing");

@@ -104,6 +104,19 @@ TEST(Descriptors, FieldsMayComeInAnyOrder) {
   ASSERT_TRUE(d) << d.error().text;
 }
 
+/// As accelerators of other makers send them: their handles have another form.
+TEST(Descriptors, OtherTypesAreRefusedByName) {
+  for (const char* type : {"musa", "npu"}) {
+    const Bytes bytes = Pack().map(4).string("type").string(type).string("handle").integer(7);
+    const auto d = decode_descriptor(bytes);
+    ASSERT_FALSE(d);
+    EXPECT_EQ(d.error().cause, Cause::kBadSegment);
+    EXPECT_NE(d.error().text.find("type '" + std::string(type) + "' is not supported"),
+              std::string::npos)
+        << d.error().text;
+  }
+}
+
 TEST(Descriptors, UnknownMissingAndForeignFieldsAreRefused) {
   EXPECT_TRUE(decode_descriptor(cpu(5).string("metadata").raw(metadata().bytes())));
   EXPECT_FALSE(decode_descriptor(cpu(4)));  // no metadata

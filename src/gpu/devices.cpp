@@ -3,7 +3,7 @@
 #include "geometry/layout.hpp"
 #include "gpu/cuda.hpp"
 #include "gpu/device.hpp"
-#include "obs/log.hpp"
+#include "pool/memory_lock.hpp"
 
 #include <algorithm>
 #include <map>
@@ -29,6 +29,16 @@ Result<std::map<std::string, int>> find_devices() {
     return cuda_error(Cause::kBadSegment, "this server cannot use any GPU", error);
   }
   return found;
+}
+
+/// Not every driver counts what it pins towards the memlock limit, so the limit is no more than a
+/// hint, and none where it is large enough.
+Error not_pinned(std::uint64_t bytes, cudaError_t error) {
+  const std::string hint = pool::memlock_hint(bytes);
+  return cuda_error(Cause::kNoMemory,
+                    "pinning " + std::to_string(bytes) + " bytes" +
+                        (hint.empty() ? "" : " (it may be that " + hint + ")"),
+                    error);
 }
 
 }  // namespace
@@ -75,11 +85,7 @@ struct Devices::Impl final : PoolUsers {
                     error = cudaHostRegister(part.data(), part.size(), cudaHostRegisterPortable);
                   if (error == cudaSuccess) return {};
                   static_cast<void>(cudaGetLastError());
-                  return cuda_error(
-                      Cause::kNoMemory,
-                      "pinning memory (raise the memlock limit: LimitMEMLOCK=infinity "
-                      "in the systemd unit, or ulimit -l unlimited)",
-                      error);
+                  return not_pinned(part.size(), error);
                 },
                 [ordinal](std::span<std::byte> part) {
                   static_cast<void>(cudaSetDevice(ordinal));

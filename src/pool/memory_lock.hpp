@@ -1,10 +1,12 @@
-// Keeps L1 out of swap.
+// Keeps L1 out of swap, and knows the limit to that.
 #pragma once
 
 #include <lmcache/status.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
+#include <string>
 
 namespace lmcache::pool {
 
@@ -12,5 +14,8 @@ namespace lmcache::pool {
 /// the mapping. kNoMemory when the memlock limit is too small, with the limit found and how to
 /// raise it.
 [[nodiscard]] Status lock_memory(std::span<std::byte> memory);
+
+/// Where the memlock limit is less than `bytes`: that limit, and how to raise it; else empty.
+[[nodiscard]] std::string memlock_hint(std::uint64_t bytes);
 
 }  // namespace lmcache::pool

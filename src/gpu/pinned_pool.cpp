@@ -21,6 +21,10 @@ using Clock = std::chrono::steady_clock;
 constexpr std::uint64_t kTouchBytes = 64ull << 20;  ///< a thread's share at a time
 constexpr std::size_t kPage = 4096;
 
+double seconds_since(Clock::time_point begun) {
+  return std::max(1e-9, std::chrono::duration<double>(Clock::now() - begun).count());
+}
+
 /// Behind the first bytes nobody is in a hurry.
 unsigned touching_threads(const PinnedPool::Options& options, std::uint64_t before) {
   const unsigned all = options.threads > 0
@@ -69,7 +73,10 @@ struct PinnedPool::Impl {
   void walk() {
     obs::Pulse pulse("L1 pinning");
     const auto begun = Clock::now();
-    const std::uint64_t before = pinned_bytes();
+    auto said = begun;
+    if (driver.pin)
+      obs::log_event(obs::Level::kInfo, "pinning L1",
+                     {{"bytes", left_bytes()}, {"parts", parts.size()}});
     std::uint64_t walked = 0;
     for (std::size_t i = 0; i < parts.size(); ++i) {
       Part& part = parts[(first_part() + i) % parts.size()];
@@ -78,16 +85,19 @@ struct PinnedPool::Impl {
       walked += part.memory.size();
       if (stopping) return;
       pulse.beat();
-      if (driver.pin && !part.pinned) register_part(part);
-      const double seconds = std::chrono::duration<double>(Clock::now() - begun).count();
-      const std::uint64_t done = pinned_bytes() - before;
-      pin_rate = seconds > 0 ? static_cast<double>(done) / seconds : 0;
+      if (!driver.pin) continue;
+      if (!part.pinned) register_part(part);
+      pin_rate = static_cast<double>(walked) / seconds_since(begun);
+      if (Clock::now() - said < options.say_every) continue;
+      said = Clock::now();
+      obs::log_event(obs::Level::kInfo, "L1 is being pinned",
+                     {{"bytes", pinned_bytes()}, {"seconds_left", seconds_left()}});
     }
     if (!driver.pin) return;
-    const double seconds = std::chrono::duration<double>(Clock::now() - begun).count();
-    obs::log_event(
-        obs::Level::kInfo, "L1 is pinned",
-        {{"bytes", pinned_bytes()}, {"failed_parts", failed_parts()}, {"seconds", seconds}});
+    obs::log_event(obs::Level::kInfo, "L1 is pinned",
+                   {{"bytes", pinned_bytes()},
+                    {"failed_parts", failed_parts()},
+                    {"seconds", seconds_since(begun)}});
   }
 
   /// The smallest free extent is used first (pool::Allocator), which is the last part where it is
@@ -97,7 +107,8 @@ struct PinnedPool::Impl {
   }
 
   void touch(Part& part, std::uint64_t before, obs::Pulse& pulse) {
-    std::atomic<std::uint64_t> next = 0;
+    const auto begun = Clock::now();
+    std::atomic<std::uint64_t> next = 0, done = 0;
     const auto work = [&] {
       run_on_gpu_cpus();
       for (;;) {
@@ -110,6 +121,7 @@ struct PinnedPool::Impl {
         for (std::size_t i = 0; i < share.size(); i += kPage)
           std::atomic_ref(reinterpret_cast<std::uint8_t&>(share[i]))
               .fetch_or(0, std::memory_order_relaxed);
+        touch_rate = static_cast<double>(done += share.size()) / seconds_since(begun);
       }
     };
     std::vector<std::thread> helpers;
@@ -133,6 +145,14 @@ struct PinnedPool::Impl {
                      {{"reason", error}});
   }
 
+  /// There is no driver any more, or a new one.
+  void forget_pinning() {
+    for (Part& part : parts) part.failed = false;
+    pin_rate = 0;
+    const std::lock_guard lock(mutex);
+    error.clear();
+  }
+
   /// Summed over the parts of which `counts` is true.
   template <class Counts>
   [[nodiscard]] std::uint64_t bytes_if(Counts counts) const {
@@ -140,6 +160,15 @@ struct PinnedPool::Impl {
     for (const Part& part : parts)
       if (counts(part)) sum += part.memory.size();
     return sum;
+  }
+  [[nodiscard]] std::uint64_t left_bytes() const {
+    const bool to_be_pinned = for_gpu;
+    if (!to_be_pinned && !to_be_touched) return 0;
+    return bytes_if([&](const Part& part) { return !part.ready(to_be_pinned); });
+  }
+  [[nodiscard]] double seconds_left() const {
+    const double rate = pin_rate > 0 ? pin_rate : touch_rate;
+    return rate > 0 ? static_cast<double>(left_bytes()) / rate : 0;
   }
   [[nodiscard]] std::uint64_t pinned_bytes() const {
     return bytes_if([](const Part& part) { return part.pinned.load(); });
@@ -152,9 +181,9 @@ struct PinnedPool::Impl {
   const Options options;
   std::vector<Part> parts;  // size fixed
   std::atomic<bool> stopping = false;
-  std::atomic<bool> wanted = false, for_gpu = false;  ///< anybody asked for it; to be pinned
-  std::atomic<double> pin_rate = 0;
-  Driver driver;  // set while no walker runs
+  std::atomic<bool> to_be_touched = false, for_gpu = false;  ///< touch(); between pin() and unpin()
+  std::atomic<double> pin_rate = 0, touch_rate = 0;          ///< bytes per second; 0: not known yet
+  Driver driver;                                             // set while no walker runs
   mutable std::mutex mutex;
   std::string error;  // guarded
   std::thread walker;
@@ -167,7 +196,7 @@ PinnedPool::~PinnedPool() = default;
 
 void PinnedPool::touch(bool wait) {
   impl_->join();
-  impl_->wanted = true;
+  impl_->to_be_touched = true;
   impl_->start();
   if (wait) impl_->join();
 }
@@ -176,18 +205,22 @@ void PinnedPool::pin(Driver driver) {
   impl_->stopping = true;  // a walker that only touches; what it has done stays done
   impl_->join();
   impl_->driver = std::move(driver);
-  for (Impl::Part& part : impl_->parts) part.failed = false;
-  impl_->wanted = impl_->for_gpu = true;
+  impl_->forget_pinning();
+  impl_->for_gpu = true;
   impl_->start();
 }
 
-void PinnedPool::unpin() {
+void PinnedPool::unpin(const std::function<void()>& beat) {
   impl_->stopping = true;
   impl_->join();
-  for (Impl::Part& part : impl_->parts)
+  impl_->for_gpu = false;  // first: what is unpinned is not to be pinned again
+  for (Impl::Part& part : impl_->parts) {
+    beat();
     if (part.pinned.exchange(false)) impl_->driver.unpin(part.memory);
+  }
   impl_->driver = {};
-  impl_->for_gpu = false;
+  impl_->forget_pinning();
+  if (impl_->to_be_touched) impl_->start();  // may have been cut short
 }
 
 bool PinnedPool::pinned(const std::byte* data) const noexcept {
@@ -201,13 +234,9 @@ PinnedPoolStatus PinnedPool::status() const {
   status.touched_bytes =
       impl_->bytes_if([](const Impl::Part& part) { return part.touched.load(); });
   status.pinned_bytes = impl_->pinned_bytes();
-  const bool wanted = impl_->wanted, for_gpu = impl_->for_gpu;
-  status.ready_bytes =
-      impl_->bytes_if([&](const Impl::Part& part) { return !wanted || part.ready(for_gpu); });
+  status.ready_bytes = status.total_bytes - impl_->left_bytes();
   status.failed_parts = impl_->failed_parts();
-  const double rate = impl_->pin_rate;
-  if (status.pinned_bytes > 0 && status.pinned_bytes < status.total_bytes && rate > 0)
-    status.seconds_left = static_cast<double>(status.total_bytes - status.pinned_bytes) / rate;
+  status.seconds_left = impl_->seconds_left();
   const std::lock_guard lock(impl_->mutex);
   status.error = impl_->error;
   return status;

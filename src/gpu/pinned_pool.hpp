@@ -10,11 +10,13 @@
 //   untouched --touch--> touched --register--> pinned --unregister--> touched
 //
 // Where registering fails the part stays unpinned: slower, said once, counted. The thread that does
-// it has a pulse, "L1 pinning", while there is something to do.
+// it has a pulse, "L1 pinning", while there is something to do. The log says when pinning begins,
+// how far it is every ten seconds, and its end.
 #pragma once
 
 #include <lmcache/status.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -29,9 +31,11 @@ struct PinnedPoolStatus {
   /// Of total_bytes, as fit for copies as they can be now: while a GPU is in use pinned, or tried
   /// in vain; before that touched; all, where nobody wants that.
   std::uint64_t ready_bytes = 0;
-  std::uint64_t failed_parts = 0;
-  double seconds_left = 0;  ///< of pinning, at the rate so far; 0 when there is nothing to do
-  std::string error;        ///< of the last part that could not be pinned
+  std::uint64_t failed_parts = 0;  ///< since a GPU is in use; 0 while none is
+  /// Until all is ready, at the rate of pinning, or of touching while nothing is pinned; 0 when
+  /// there is nothing to do.
+  double seconds_left = 0;
+  std::string error;  ///< of the last part that could not be pinned; likewise
 };
 
 class PinnedPool {
@@ -41,6 +45,7 @@ class PinnedPool {
     std::uint64_t first_bytes = 20ull
                                 << 30;  ///< at full speed, the rest with a quarter of the threads
     unsigned threads = 0;               ///< that touch; 0: half of the CPUs, at most 16
+    std::chrono::milliseconds say_every{10'000};  ///< how often the log has progress
   };
   /// How memory is registered: CUDA, or a test's. Called on one thread at a time.
   struct Driver {
@@ -57,9 +62,9 @@ class PinnedPool {
   void touch(bool wait);
   /// Starts registering, touching first what is not touched yet. `driver` is used until unpin().
   void pin(Driver driver);
-  /// Ends registering and unregisters everything; returns when that is done. No DMA may be under
-  /// way.
-  void unpin();
+  /// Ends registering and unregisters everything; returns when that is done, some 20 ms for each
+  /// GiB, with a call of `beat` for every part. No DMA may be under way.
+  void unpin(const std::function<void()>& beat = [] {});
 
   /// True if a DMA may use these bytes, which lie within one part.
   [[nodiscard]] bool pinned(const std::byte* data) const noexcept;

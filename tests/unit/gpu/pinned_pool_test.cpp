@@ -1,15 +1,18 @@
 // The pool with a driver that only takes notes.
 #include "gpu/pinned_pool.hpp"
 
+#include "obs/log.hpp"
 #include "obs/pulse.hpp"
 #include "pool/allocator.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
 #include <future>
 #include <map>
 #include <mutex>
+#include <sstream>
 #include <thread>
 #include <vector>
 
@@ -90,6 +93,25 @@ TEST(PinnedPool, APartThatFailsIsCountedAndTheRestGoesOn) {
   EXPECT_TRUE(pool.pinned(memory.data() + 2 * kPart));
 }
 
+TEST(PinnedPool, NothingIsToComeForPartsThatFailedNorIsAnythingSaidOfThemLater) {
+  std::vector<std::byte> memory(3 * kPart);
+  FakeDriver fake;
+  fake.failing = 2;
+  PinnedPool pool(memory, options());
+  pool.pin(fake.driver());
+  auto status = wait_until(pool, 2 * kPart);
+  EXPECT_EQ(status.seconds_left, 0);
+  pool.unpin();
+  status = pool.status();
+  EXPECT_EQ(status.failed_parts, 0u) << "no GPU is in use";
+  EXPECT_EQ(status.error, "");
+  fake.failing = 4;
+  pool.pin(fake.driver());
+  EXPECT_EQ(wait_until(pool, 2 * kPart).error, "no more");
+  pool.pin(fake.driver());
+  EXPECT_EQ(wait_until(pool, memory.size()).error, "") << "all of it is pinned";
+}
+
 /// Pins one part, then waits.
 struct Halfway {
   PinnedPool::Driver driver() {
@@ -116,6 +138,72 @@ TEST(PinnedPool, IsReadyAsFarAsItIsPinnedWhileAGpuIsInUse) {
   EXPECT_EQ(wait_until(pool, memory.size()).ready_bytes, memory.size());
   pool.unpin();
   EXPECT_EQ(pool.status().ready_bytes, memory.size()) << "touched is all it can be now";
+}
+
+/// Waits before it has pinned any.
+TEST(PinnedPool, TheTimeLeftIsGuessedByTheTouchingWhileNothingIsPinned) {
+  std::vector<std::byte> memory(2 * kPart);
+  PinnedPool pool(memory, options());
+  EXPECT_EQ(pool.status().seconds_left, 0) << "nobody wants anything";
+  std::promise<void> go_on;
+  std::atomic<bool> begun = false;
+  pool.pin({[&](std::span<std::byte>) -> Status {
+              if (!begun.exchange(true)) go_on.get_future().wait();
+              return {};
+            },
+            [](std::span<std::byte>) {}});
+  while (!begun) std::this_thread::yield();
+  EXPECT_GT(pool.status().seconds_left, 0);
+  go_on.set_value();
+  EXPECT_EQ(wait_until(pool, memory.size()).seconds_left, 0);
+  pool.unpin();
+  EXPECT_EQ(pool.status().seconds_left, 0);
+}
+
+TEST(PinnedPool, TheLogHasBeginningProgressAndEnd) {
+  std::ostringstream log;
+  obs::setup_logging({}, &log);
+  std::vector<std::byte> memory(3 * kPart);
+  {
+    FakeDriver fake;
+    PinnedPool::Options often = options();
+    often.say_every = std::chrono::milliseconds(0);
+    PinnedPool pool(memory, often);
+    pool.pin(fake.driver());
+    wait_until(pool, memory.size());
+  }
+  obs::setup_logging({});
+  EXPECT_THAT(log.str(), testing::ContainsRegex("pinning L1 bytes=3145728 parts=3"));
+  EXPECT_THAT(log.str(),
+              testing::ContainsRegex("L1 is being pinned bytes=1048576 seconds_left=[0-9]"));
+  EXPECT_THAT(log.str(), testing::ContainsRegex("L1 is pinned bytes=3145728 failed_parts=0"));
+}
+
+TEST(PinnedPool, UnpinningBeatsForEachPart) {
+  std::vector<std::byte> memory(3 * kPart);
+  FakeDriver fake;
+  PinnedPool pool(memory, options());
+  pool.pin(fake.driver());
+  wait_until(pool, memory.size());
+  int beats = 0;
+  pool.unpin([&] { ++beats; });
+  EXPECT_EQ(beats, 3);
+}
+
+TEST(PinnedPool, WhatWasToBeTouchedIsTouchedThoughPinningWasCutShort) {
+  std::vector<std::byte> memory(64 * kPart);
+  PinnedPool pool(memory, options());
+  pool.touch(false);
+  Halfway halfway;
+  pool.pin(halfway.driver());
+  EXPECT_EQ(wait_until(pool, kPart).pinned_bytes, kPart);
+  const auto unpinned = std::async(std::launch::async, [&] { pool.unpin(); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  halfway.go_on.set_value();
+  unpinned.wait();
+  for (int i = 0; i < 2000 && pool.status().ready_bytes < memory.size(); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_EQ(pool.status().ready_bytes, memory.size());
 }
 
 TEST(PinnedPool, APinningThatHangsFallsSilentByName) {

@@ -254,7 +254,7 @@ void Device::deactivate() {
   static_cast<void>(cudaSetDevice(ordinal_));  // ~Device may run on any thread
   let_go();
   active_ = false;
-  if (pool_.leave(ordinal_)) {
+  if (pool_.leave(ordinal_, [this] { pulse_.beat(); })) {
     release_context();
   } else {
     kept_ = true;

@@ -12,6 +12,7 @@
 #include "gpu/devices.hpp"
 #include "gpu/lane.hpp"
 #include "gpu/memory.hpp"
+#include "gpu/pool_users.hpp"
 #include "gpu/staging.hpp"
 #include "gpu/transfer.hpp"
 #include "obs/pulse.hpp"
@@ -28,16 +29,6 @@
 #include <vector>
 
 namespace lmcache::gpu {
-
-/// Who keeps L1 pinned: called on GPU threads when a context comes and before it goes. A GPU whose
-/// leave() is false keeps its context: the pool is registered in it and others use it.
-class PoolUsers {
- public:
-  virtual ~PoolUsers() = default;
-  virtual void enter(int ordinal) = 0;
-  [[nodiscard]] virtual const PinnedPool& pool() const = 0;
-  [[nodiscard]] virtual bool leave(int ordinal) = 0;
-};
 
 class Device {
  public:

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <map>
 #include <mutex>
-#include <optional>
 #include <utility>
 
 namespace lmcache::gpu {
@@ -41,10 +40,33 @@ Error not_pinned(std::uint64_t bytes, cudaError_t error) {
                     error);
 }
 
+/// Registers L1 in the context of a GPU, for all of them.
+PinnedPool::Driver l1_driver(int ordinal) {
+  return {[ordinal](std::span<std::byte> part) -> Status {
+            cudaError_t error = cudaSetDevice(ordinal);
+            if (error == cudaSuccess)
+              error = cudaHostRegister(part.data(), part.size(), cudaHostRegisterPortable);
+            if (error == cudaSuccess) return {};
+            static_cast<void>(cudaGetLastError());
+            return not_pinned(part.size(), error);
+          },
+          [ordinal](std::span<std::byte> part) {
+            static_cast<void>(cudaSetDevice(ordinal));
+            if (cudaHostUnregister(part.data()) != cudaSuccess)
+              static_cast<void>(cudaGetLastError());
+          }};
+}
+
 }  // namespace
 
-struct Devices::Impl final : PoolUsers {
-  Impl(const DeviceOptions& given, PinnedPool& l1) : options(given), memory(l1) {}
+struct Devices::Impl {
+  Impl(const DeviceOptions& given, PinnedPool& l1)
+      : options(given), pool(l1, l1_driver, [this](int ordinal) { tidy(ordinal); }) {}
+
+  void tidy(int ordinal) const {
+    for (Device* device : all())
+      if (device->ordinal() == ordinal) device->tidy();
+  }
 
   /// kBadSegment if there is none of that UUID.
   Result<Device*> device(const std::string& uuid) {
@@ -62,7 +84,7 @@ struct Devices::Impl final : PoolUsers {
       return Error{Cause::kBadSegment,
                    "GPU " + uuid.substr(0, 64) + " is not visible to this server"};
     auto& device = devices[uuid];
-    if (!device) device = std::make_unique<Device>(ordinal->second, uuid, options, pending, *this);
+    if (!device) device = std::make_unique<Device>(ordinal->second, uuid, options, pending, pool);
     return device.get();
   }
 
@@ -73,54 +95,9 @@ struct Devices::Impl final : PoolUsers {
     return all;
   }
 
-  // The pool is registered in the context of the first GPU in use, for all of them.
-  void enter(int ordinal) override {
-    const std::lock_guard lock(pool_mutex);
-    if (kept == ordinal) kept.reset();
-    if (users++ > 0) return;
-    pinning = ordinal;
-    memory.pin({[ordinal](std::span<std::byte> part) -> Status {
-                  cudaError_t error = cudaSetDevice(ordinal);
-                  if (error == cudaSuccess)
-                    error = cudaHostRegister(part.data(), part.size(), cudaHostRegisterPortable);
-                  if (error == cudaSuccess) return {};
-                  static_cast<void>(cudaGetLastError());
-                  return not_pinned(part.size(), error);
-                },
-                [ordinal](std::span<std::byte> part) {
-                  static_cast<void>(cudaSetDevice(ordinal));
-                  if (cudaHostUnregister(part.data()) != cudaSuccess)
-                    static_cast<void>(cudaGetLastError());
-                }});
-  }
-
-  bool leave(int ordinal) override {
-    std::optional<int> other;
-    {
-      const std::lock_guard lock(pool_mutex);
-      if (--users > 0) {
-        if (pinning != ordinal) return true;
-        kept = ordinal;
-        return false;
-      }
-      memory.unpin();
-      other = std::exchange(kept, std::nullopt);
-    }
-    if (!other) return true;
-    for (Device* device : all())
-      if (device->ordinal() == *other) device->tidy();
-    return true;
-  }
-
-  [[nodiscard]] const PinnedPool& pool() const override { return memory; }
-
   const DeviceOptions options;
-  PinnedPool& memory;
+  PoolUsers pool;
   PendingStores pending;
-
-  std::mutex pool_mutex;  // guards the next two; GPU threads wait for each other here
-  std::size_t users = 0;
-  std::optional<int> pinning, kept;
 
   mutable std::mutex mutex;  // guards the rest; never held across a call of CUDA
   std::map<std::string, int> ordinals;

@@ -3,6 +3,7 @@
 #include "geometry/layout.hpp"
 #include "gpu/cuda.hpp"
 #include "gpu/device.hpp"
+#include "gpu/device_finder.hpp"
 #include "pool/memory_lock.hpp"
 
 #include <algorithm>
@@ -14,10 +15,10 @@ namespace lmcache::gpu {
 namespace {
 
 /// Ordinals by UUID. No context is made.
-Result<std::map<std::string, int>> find_devices() {
+Result<DeviceFinder::Ordinals> find_devices() {
   int count = 0;
   cudaError_t error = cudaGetDeviceCount(&count);
-  std::map<std::string, int> found;
+  DeviceFinder::Ordinals found;
   for (int i = 0; error == cudaSuccess && i < count; ++i) {
     cudaDeviceProp properties;
     error = cudaGetDeviceProperties(&properties, i);
@@ -69,20 +70,12 @@ struct Devices::Impl {
   }
 
   /// kBadSegment if there is none of that UUID.
-  Result<Device*> device(const std::string& uuid) {
-    std::unique_lock lock(mutex);
-    if (ordinals.empty()) {
-      // Takes seconds when nobody has used the driver before; two at once find the same.
-      lock.unlock();
-      auto found = find_devices();
-      if (!found) return found.error();
-      lock.lock();
-      ordinals = std::move(*found);
-    }
+  Result<Device*> device(const std::string& uuid, const DeviceFinder::Ordinals& ordinals) {
     const auto ordinal = ordinals.find(uuid);
     if (ordinal == ordinals.end())
       return Error{Cause::kBadSegment,
                    "GPU " + uuid.substr(0, 64) + " is not visible to this server"};
+    const std::lock_guard lock(mutex);
     auto& device = devices[uuid];
     if (!device) device = std::make_unique<Device>(ordinal->second, uuid, options, pending, pool);
     return device.get();
@@ -100,8 +93,8 @@ struct Devices::Impl {
   PendingStores pending;
 
   mutable std::mutex mutex;  // guards the rest; never held across a call of CUDA
-  std::map<std::string, int> ordinals;
-  std::map<std::string, std::unique_ptr<Device>> devices;  // last: they use all of the above
+  std::map<std::string, std::unique_ptr<Device>> devices;  // they use all of the above
+  DeviceFinder finder{find_devices};                       // last: it makes them
 };
 
 Devices::Devices(const DeviceOptions& options, PinnedPool& pool)
@@ -125,12 +118,13 @@ void Devices::open(std::vector<wire::Descriptor> tensors,
     opened(Error{Cause::kBadSegment, "the tensors of one registration are on different devices"});
     return;
   }
-  auto device = impl_->device(uuid);
-  if (!device) {
-    opened(device.error());
-    return;
-  }
-  (*device)->open(std::move(tensors), std::move(opened));
+  impl_->finder.find([impl = impl_.get(), uuid, tensors = std::move(tensors),
+                      opened = std::move(opened)](const auto& found) mutable {
+    if (!found) return opened(found.error());
+    auto device = impl->device(uuid, *found);
+    if (!device) return opened(device.error());
+    (*device)->open(std::move(tensors), std::move(opened));
+  });
 }
 
 Status Devices::check(const Geometry& geometry) const {
@@ -188,6 +182,7 @@ void Devices::when_settled(std::span<const ObjectRef> objects, const PendingStor
 }
 
 void Devices::stop() {
+  impl_->finder.stop();  // before: it may be about to make one
   for (Device* device : impl_->all()) device->stop();
 }
 

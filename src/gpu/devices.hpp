@@ -41,7 +41,8 @@ class Devices {
   [[nodiscard]] static bool built() noexcept;
 
   /// Opens the memory of a registration, all of it on one GPU. `opened` is called once, on the
-  /// GPU's thread or the caller's: kBadSegment with the tensor and the reason.
+  /// GPU's thread, the one that finds GPUs or the caller's: kBadSegment with the tensor and the
+  /// reason.
   void open(std::vector<wire::Descriptor> tensors,
             std::function<void(Result<OpenedTensors>)> opened);
 

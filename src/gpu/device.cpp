@@ -199,7 +199,8 @@ void Device::lose(cudaError_t error) {
   const std::string text =
       std::string(cudaGetErrorString(error)) + " (" + cudaGetErrorName(error) + ")";
   obs::log_event(obs::Level::kError,
-                 "a GPU is lost: its engines' requests fail until they are restarted; others go on",
+                 "a GPU is lost: its engines' requests fail until they are restarted (all engines "
+                 "on GPUs, where L1 is registered in its context); others go on",
                  {{"gpu", uuid_}, {"reason", text}});
   const std::lock_guard lock(mutex_);
   status_.error = text;

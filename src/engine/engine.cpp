@@ -158,7 +158,11 @@ std::shared_ptr<const Listings> Engine::listings() const {
 }
 
 void Engine::log_throughput(Clock::time_point now) {
-  const auto copied = copier_.stats();
+  auto copied = copier_.stats();
+  for (const gpu::DeviceStatus& device : devices_.status()) {
+    copied.stored_bytes += device.stored_bytes;
+    copied.retrieved_bytes += device.retrieved_bytes;
+  }
   const auto memory = cache_.stats();
   const double seconds =
       std::chrono::duration<double>(now - std::exchange(throughput_at_, now)).count();

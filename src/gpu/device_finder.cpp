@@ -19,9 +19,10 @@ void DeviceFinder::find(Found found) {
     return found(known);
   }
   waiting_.push_back(std::move(found));
-  if (std::exchange(finding_, true)) return;
+  if (finding_) return;
   if (thread_.joinable()) thread_.join();  // it has done its last step, under this lock
   thread_ = std::thread([this] { run(); });
+  finding_ = true;  // if there was no thread to be had, the next one who asks tries again
 }
 
 void DeviceFinder::stop() {

@@ -26,10 +26,10 @@ struct Outcome {
   std::shared_future<Result<wire::Bytes>> queued;
   std::shared_future<Status> done;
 
-  [[nodiscard]] bool answered(std::chrono::milliseconds patience = 2s) const {
+  [[nodiscard]] bool answered(std::chrono::milliseconds patience = 30s) const {
     return queued.wait_for(patience) == std::future_status::ready;
   }
-  [[nodiscard]] bool ended(std::chrono::milliseconds patience = 2s) const {
+  [[nodiscard]] bool ended(std::chrono::milliseconds patience = 30s) const {
     return done.wait_for(patience) == std::future_status::ready;
   }
   /// Answered and ended well.

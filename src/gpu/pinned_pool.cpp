@@ -80,6 +80,7 @@ struct PinnedPool::Impl {
     std::uint64_t walked = 0;
     for (std::size_t i = 0; i < parts.size(); ++i) {
       Part& part = parts[(first_part() + i) % parts.size()];
+      const auto reached = Clock::now();
       if (stopping) return;
       if (!part.touched) touch(part, walked, pulse);
       walked += part.memory.size();
@@ -87,7 +88,7 @@ struct PinnedPool::Impl {
       pulse.beat();
       if (!driver.pin) continue;
       if (!part.pinned) register_part(part);
-      pin_rate = static_cast<double>(walked) / seconds_since(begun);
+      pin_rate = static_cast<double>(part.memory.size()) / seconds_since(reached);
       if (Clock::now() - said < options.say_every) continue;
       said = Clock::now();
       obs::log_event(obs::Level::kInfo, "L1 is being pinned",
@@ -167,7 +168,10 @@ struct PinnedPool::Impl {
     return bytes_if([&](const Part& part) { return !part.ready(to_be_pinned); });
   }
   [[nodiscard]] double seconds_left() const {
-    const double rate = pin_rate > 0 ? pin_rate : touch_rate;
+    // Parts that had been touched before are registered in no time, and say nothing of the others.
+    const double pinning = pin_rate, touching = touch_rate;
+    const double rate =
+        pinning > 0 && touching > 0 ? std::min(pinning, touching) : std::max(pinning, touching);
     return rate > 0 ? static_cast<double>(left_bytes()) / rate : 0;
   }
   [[nodiscard]] std::uint64_t pinned_bytes() const {

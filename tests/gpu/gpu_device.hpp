@@ -4,6 +4,7 @@
 
 #include "gpu/devices.hpp"
 #include "gpu/engine_process.hpp"
+#include "support/gpu_transfer.hpp"
 #include "support/kv_world.hpp"
 
 #include <cuda_runtime.h>
@@ -27,12 +28,6 @@ inline int count_gpus() {
   static_cast<void>(cudaGetLastError());
   return count;
 }
-
-/// What a transfer answered, and how it ended.
-struct Outcome {
-  std::shared_future<Result<wire::Bytes>> queued;
-  std::shared_future<Status> done;
-};
 
 class GpuDevice : public testing::Test {
  protected:
@@ -124,28 +119,15 @@ class GpuDevice : public testing::Test {
   Outcome submit(const Worker& worker, const World& world, Direction direction,
                  std::vector<ObjectRef> objects, wire::Bytes event, std::int64_t null_id = 0,
                  std::uint64_t skip = 0) {
-    struct Promises {
-      std::promise<Result<wire::Bytes>> queued;
-      std::promise<Status> done;
-    };
-    auto promises = std::make_shared<Promises>();
-    Outcome outcome{promises->queued.get_future().share(), promises->done.get_future().share()};
     gpu::Transfer transfer;
     transfer.direction = direction;
     transfer.memory = worker.opened.memory;
-    transfer.geometry = world.geometry;
     transfer.bases = worker.bases;
     transfer.objects = std::move(objects);
-    transfer.ids = world.ids;
     transfer.null_id = null_id;
     transfer.skip_tokens = skip;
     transfer.event = std::move(event);
-    transfer.queued = [promises](Result<wire::Bytes> result) {
-      promises->queued.set_value(std::move(result));
-    };
-    transfer.done = [promises](Status status) { promises->done.set_value(std::move(status)); };
-    devices_->submit(std::move(transfer));
-    return outcome;
+    return submit_to(*devices_, world, std::move(transfer));
   }
 
   static void expect_ok(const Outcome& outcome) {

@@ -1,7 +1,7 @@
 // Requests of GPU workers through the whole engine, on a simulated GPU: what is answered when
 // another's copy is still to come.
 #include "support/harness.hpp"
-#include "unit/gpu/simulated_cuda.hpp"
+#include "unit/gpu/simulated_layers.hpp"
 
 namespace lmcache::test {
 namespace {
@@ -19,10 +19,7 @@ class GpuWorker {
 
   [[nodiscard]] Frames registration() const {
     Frames frames = DenseWorker(id_, blocks_).registration();
-    Pack tensors;
-    tensors.array(std::size(layers_));
-    for (const wire::Bytes& layer : layers_) tensors.ext(1, descriptor(layer));
-    frames[1] = tensors;
+    frames[1] = layer_descriptors(layers_, static_cast<std::int64_t>(blocks_));
     return frames;
   }
   void fill(int value) {
@@ -37,27 +34,6 @@ class GpuWorker {
   [[nodiscard]] std::int64_t id() const { return id_; }
 
  private:
-  [[nodiscard]] wire::Bytes descriptor(const wire::Bytes& layer) const {
-    constexpr std::int64_t kHeads = DenseWorker::kHeads, kHead = DenseWorker::kHead,
-                           kBlock = DenseWorker::kBlock;
-    const auto handle = simulated::exported(layer);
-    Pack out;
-    out.map(6).string("type").string("cuda_raw").string("version").integer(1);
-    out.string("ipc_handle")
-        .binary({reinterpret_cast<const char*>(handle.data()), handle.size()})
-        .string("alloc_offset")
-        .integer(0)
-        .string("nbytes")
-        .integer(static_cast<std::int64_t>(layer.size()));
-    out.string("metadata").map(5).string("dtype").string("bfloat16");
-    out.string("shape").integers(
-        std::vector<std::int64_t>{static_cast<std::int64_t>(blocks_), 2, kBlock, kHeads, kHead});
-    out.string("stride").integers(std::vector<std::int64_t>{
-        2 * kBlock * kHeads * kHead, kBlock * kHeads * kHead, kHeads * kHead, kHead, 1});
-    out.string("storage_offset").integer(0).string("device_uuid").string(simulated::uuid(0));
-    return out;
-  }
-
   std::int64_t id_;
   std::size_t blocks_;
   wire::Bytes layers_[2];

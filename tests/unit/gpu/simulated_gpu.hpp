@@ -2,6 +2,7 @@
 #pragma once
 
 #include "gpu/devices.hpp"
+#include "support/gpu_transfer.hpp"
 #include "support/kv_world.hpp"
 #include "unit/gpu/simulated_cuda.hpp"
 
@@ -20,21 +21,6 @@ namespace lmcache::test {
 
 using copy::Direction;
 using namespace std::chrono_literals;
-
-/// What a transfer answered, and how it ended.
-struct Outcome {
-  std::shared_future<Result<wire::Bytes>> queued;
-  std::shared_future<Status> done;
-
-  [[nodiscard]] bool answered(std::chrono::milliseconds patience = 30s) const {
-    return queued.wait_for(patience) == std::future_status::ready;
-  }
-  [[nodiscard]] bool ended(std::chrono::milliseconds patience = 30s) const {
-    return done.wait_for(patience) == std::future_status::ready;
-  }
-  /// Answered and ended well.
-  [[nodiscard]] bool good() const { return answered() && queued.get() && ended() && done.get(); }
-};
 
 /// Half of the pool is one engine's objects, half is another's.
 class SimulatedGpu : public testing::Test {
@@ -108,26 +94,13 @@ class SimulatedGpu : public testing::Test {
 
   Outcome submit(const Engine& engine, const World& world, Direction direction,
                  std::vector<ObjectRef> objects, wire::Bytes event = {}) {
-    struct Promises {
-      std::promise<Result<wire::Bytes>> queued;
-      std::promise<Status> done;
-    };
-    auto promises = std::make_shared<Promises>();
-    Outcome outcome{promises->queued.get_future().share(), promises->done.get_future().share()};
     gpu::Transfer transfer;
     transfer.direction = direction;
     transfer.memory = engine.opened.memory;
-    transfer.geometry = world.geometry;
     transfer.bases = engine.bases;
     transfer.objects = std::move(objects);
-    transfer.ids = world.ids;
     transfer.event = std::move(event);
-    transfer.queued = [promises](Result<wire::Bytes> result) {
-      promises->queued.set_value(std::move(result));
-    };
-    transfer.done = [promises](Status status) { promises->done.set_value(std::move(status)); };
-    devices_->submit(std::move(transfer));
-    return outcome;
+    return submit_to(*devices_, world, std::move(transfer));
   }
 
   /// The pool has what the CPU's planner makes of a world's pages.

@@ -1,7 +1,7 @@
 // What the log says of throughput counts what GPUs have moved.
 #include "obs/log.hpp"
 #include "support/harness.hpp"
-#include "unit/gpu/simulated_cuda.hpp"
+#include "unit/gpu/simulated_layers.hpp"
 
 #include <algorithm>
 #include <sstream>
@@ -10,36 +10,6 @@
 
 namespace lmcache::test {
 namespace {
-
-/// DenseWorker's registration with the layers on the GPU.
-Frames gpu_registration(const DenseWorker& worker, const std::vector<wire::Bytes>& layers,
-                        std::int64_t blocks) {
-  constexpr std::int64_t kToken = DenseWorker::kHeads * DenseWorker::kHead;
-  Pack tensors;
-  tensors.array(layers.size());
-  for (const wire::Bytes& layer : layers) {
-    const auto handle = simulated::exported(layer);
-    Pack out;
-    out.map(6).string("type").string("cuda_raw").string("version").integer(1);
-    out.string("ipc_handle")
-        .binary({reinterpret_cast<const char*>(handle.data()), handle.size()})
-        .string("alloc_offset")
-        .integer(0)
-        .string("nbytes")
-        .integer(static_cast<std::int64_t>(layer.size()));
-    out.string("metadata").map(5).string("dtype").string("bfloat16");
-    out.string("shape").integers(std::vector<std::int64_t>{
-        blocks, 2, DenseWorker::kBlock, DenseWorker::kHeads, DenseWorker::kHead});
-    out.string("stride").integers(std::vector<std::int64_t>{2 * DenseWorker::kBlock * kToken,
-                                                            DenseWorker::kBlock * kToken, kToken,
-                                                            DenseWorker::kHead, 1});
-    out.string("storage_offset").integer(0).string("device_uuid").string(simulated::uuid(0));
-    tensors.ext(1, out);
-  }
-  Frames frames = worker.registration();
-  frames[1] = tensors;
-  return frames;
-}
 
 TEST(ThroughputLog, CountsWhatAGpuMoves) {
   simulated::reset(1);
@@ -53,9 +23,9 @@ TEST(ThroughputLog, CountsWhatAGpuMoves) {
     config.extra_logging_interval = std::chrono::milliseconds(1);
     Harness harness(config);
     const net::PeerId peer = harness.connect();
-    EXPECT_EQ(error_text(harness.call(peer, wire::Op::kRegisterKvCache,
-                                      gpu_registration(DenseWorker(1, kBlocks), layers, kBlocks))),
-              "");
+    Frames registration = DenseWorker(1, kBlocks).registration();
+    registration[1] = layer_descriptors(layers, kBlocks);
+    EXPECT_EQ(error_text(harness.call(peer, wire::Op::kRegisterKvCache, registration)), "");
     // What touches L1 beside a copy does so by atomic operations; a sanitizer wants both to.
     const auto pinned = [&] { return harness.engine().pinned_pool().status(); };
     while (pinned().pinned_bytes < pinned().total_bytes) std::this_thread::yield();

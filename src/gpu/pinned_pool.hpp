@@ -32,8 +32,8 @@ struct PinnedPoolStatus {
   /// in vain; before that touched; all, where nobody wants that.
   std::uint64_t ready_bytes = 0;
   std::uint64_t failed_parts = 0;  ///< since a GPU is in use; 0 while none is
-  /// Until all is ready, at the slower rate of the last part touched and the last one pinned; 0 when
-  /// there is nothing to do.
+  /// Until all is ready, at the slower rate of the last part touched and the last one pinned; 0
+  /// when there is nothing to do.
   double seconds_left = 0;
   std::string error;  ///< of the last part that could not be pinned; likewise
 };

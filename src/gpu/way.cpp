@@ -450,8 +450,7 @@ cudaError_t Way::finish(Running& running) {
 }
 
 /// Where the last step of a transfer is: each batch's second waits for its first. The other stream
-/// is left alone: an event in that of the kernels would take a turn of the GPU from the engine, and
-/// the transfer's end would wait for it, 100 us and more.
+/// is left alone: an event in that of the kernels may take a turn of the GPU from the engine.
 cudaStream_t Way::last_stream(const Running& running) const {
   const bool store = direction_ == copy::Direction::kStore;
   return running.path == Path::kDirect || store ? dma_ : kernel_;

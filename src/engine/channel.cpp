@@ -8,15 +8,16 @@
 
 namespace lmcache::engine {
 
-void Channel::push(const wire::Operation& operation, Arrival arrival) {
+bool Channel::push(const wire::Operation& operation, Arrival arrival) {
   {
     const std::lock_guard lock(mutex_);
     arrival.responder.queued();
     queue_.push_back({&operation, std::move(arrival)});
-    if (scheduled_) return;
+    if (scheduled_) return false;
     scheduled_ = true;
   }
   schedule();
+  return true;
 }
 
 void Channel::close() {

@@ -17,8 +17,8 @@ class Channel : public std::enable_shared_from_this<Channel> {
  public:
   explicit Channel(Engine& engine) : engine_(engine) {}
 
-  /// Any thread; in order of arrival.
-  void push(const wire::Operation& operation, Arrival arrival);
+  /// Any thread; in order of arrival. Returns whether nothing is ahead of it.
+  bool push(const wire::Operation& operation, Arrival arrival);
   /// The connection has gone: what has not had its turn is dropped unanswered.
   void close();
 

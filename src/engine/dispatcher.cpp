@@ -1,6 +1,7 @@
 #include "engine/dispatcher.hpp"
 
 #include "engine/channel.hpp"
+#include "engine/coming_transfer.hpp"
 #include "obs/log.hpp"
 
 #include <boost/asio/post.hpp>
@@ -85,7 +86,9 @@ void Peer::message(wire::Message& message, net::ReplySlot slot) {
     if (const auto id = wire::decode_instance(message.frame(wire::kFirstPayload)))
       engine_.instances().announce(id_, *id);
   }
-  channel_->push(*operation, {id_, std::move(message), std::move(responder)});
+  const auto coming = coming_transfer(*operation, message);
+  const bool next = channel_->push(*operation, {id_, std::move(message), std::move(responder)});
+  if (coming && next) expect(engine_, id_, *coming);
 }
 
 bool Peer::answer_at_once(const wire::Operation& operation, const wire::Message& message,

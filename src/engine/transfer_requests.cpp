@@ -41,13 +41,6 @@ Result<ChunkRange> chunk_range(const wire::Key& key, std::uint32_t chunk_tokens)
   return ChunkRange{first, static_cast<std::uint32_t>(key.end / chunk_tokens)};
 }
 
-/// A chunk's objects of all groups.
-std::uint64_t chunk_bytes(const Geometry& geometry) {
-  std::uint64_t bytes = 0;
-  for (const ObjectGroup& group : geometry.object_groups) bytes += group.bytes;
-  return bytes;
-}
-
 /// What store and retrieve have in common: the key's range and chain, the worker, the reply.
 template <copy::Direction kDirection, class Decoded>
 class Transfer : public AnsweredRequest {
@@ -60,10 +53,6 @@ class Transfer : public AnsweredRequest {
     // An empty range may begin anywhere, beyond the tokens too.
     const bool moves = range_ && range_->count() > 0;
     chain_.emplace(engine_.chains(), std::move(request_.key.tokens), moves ? range_->last : 0);
-    const InstancePtr worker = engine_.instances().find(peer_, request_.instance, Clock::now());
-    if (worker && worker->memory && moves)
-      engine_.devices().expect(
-          {kDirection, worker->memory, event_, range_->count() * chunk_bytes(worker->geometry)});
   }
 
   std::vector<OrderKey> keys() const override {

@@ -50,7 +50,7 @@ class Devices {
   [[nodiscard]] Status check(const Geometry& geometry) const;
 
   void submit(Transfer transfer);
-  /// This will be submitted within some 100 us.
+  /// This may be submitted within some 100 us.
   void expect(ExpectedTransfer transfer);
   /// The engine has gone, its event may never come: its transfers wait for it no more, and fail.
   void abandon(const MemoryPtr& memory);

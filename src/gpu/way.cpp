@@ -24,8 +24,6 @@ constexpr int kRectsAtOnce = 12;
 /// go nearly at the link's speed.
 constexpr std::uint64_t kHeadBytes = 7ull << 20;
 constexpr std::chrono::microseconds kTurnTakes{150};
-/// A smaller store comes so soon after it is expected that asking earlier only delays it.
-constexpr std::uint64_t kEarlyTurnBytes = 64ull << 20;
 /// An idle GPU stays with the process that had it last; what the engine does meanwhile is unknown.
 constexpr std::chrono::microseconds kTurnLasts{500};
 constexpr std::uint64_t kLeastHeadRect = 128ull << 10;
@@ -101,7 +99,7 @@ void Way::submit(Transfer transfer) {
 
 void Way::expect(std::uint64_t bytes) {
   const auto now = Clock::now();
-  if (direction_ != copy::Direction::kStore || bytes < kEarlyTurnBytes || size() > 0 ||
+  if (direction_ != copy::Direction::kStore || bytes <= kHeadBytes || size() > 0 ||
       paths_.choose(now) != Path::kStaged)
     return;
   if (kernels::launch_nothing(kernel_) == cudaSuccess) turn_asked_ = now;

@@ -355,6 +355,21 @@ Result<RegisterRequest> decode_register(const Message& message) {
   return out;
 }
 
+Result<TransferPreview> preview_transfer(const Message& message) {
+  TransferPreview out;
+  auto instance = decode_instance(message.frame(kFirstPayload + 1));
+  if (!instance) return instance.error();
+  out.instance = *instance;
+  MsgpackReader ids(message.frame(kFirstPayload + 2));
+  std::size_t lists = 0;
+  if (!ids.read_array(lists) || (lists > 0 && !ids.read_array(out.first_ids)))
+    return malformed("block_ids", ids);
+  auto event = decode_event(message.frame(kFirstPayload + 3));
+  if (!event) return event.error();
+  out.event = *event;
+  return out;
+}
+
 Result<StoreRequest> decode_store(const Message& message, KnownTokens* known) {
   return decode_transfer<StoreRequest>(message, known);
 }

@@ -73,10 +73,19 @@ struct WaitRequest {
   std::chrono::milliseconds timeout{0};
 };
 
+/// What the small frames of a store or retrieve say: its key, which may be long, is not read.
+struct TransferPreview {
+  InstanceId instance = 0;
+  std::size_t first_ids = 0;  ///< block ids in the first group's list, as announced
+  ByteView event;
+};
+
 /// First payload frame of a message: uid and operation come before.
 inline constexpr std::size_t kFirstPayload = 2;
 
 [[nodiscard]] Result<RegisterRequest> decode_register(const Message& message);
+/// Of a message with a transfer's frames. What it gives is not checked beyond its own frames.
+[[nodiscard]] Result<TransferPreview> preview_transfer(const Message& message);
 /// `known`: where token lists are looked for and kept; nullptr: nowhere.
 [[nodiscard]] Result<StoreRequest> decode_store(const Message& message,
                                                 KnownTokens* known = nullptr);

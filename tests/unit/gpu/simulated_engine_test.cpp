@@ -72,7 +72,11 @@ class SimulatedEngine : public testing::Test {
   }
   Pending store(net::PeerId peer, const GpuWorker& worker, const KeySpec& key,
                 const wire::Bytes& event = {}) {
-    Frames payload = store_payload(key, worker.id(), ids_from(1, 2 * key.tokens.size() / kChunk));
+    return store(peer, worker, key, event, ids_from(1, 2 * key.tokens.size() / kChunk));
+  }
+  Pending store(net::PeerId peer, const GpuWorker& worker, const KeySpec& key,
+                const wire::Bytes& event, const std::vector<std::int64_t>& ids) {
+    Frames payload = store_payload(key, worker.id(), ids);
     payload[3] = Pack().binary({reinterpret_cast<const char*>(event.data()), event.size()});
     return harness_->send(peer, Op::kStore, payload);
   }
@@ -153,6 +157,19 @@ TEST_F(SimulatedEngine, WhatAnotherFailsToStoreIsNotStored) {
   EXPECT_TRUE(used_becomes(0));
   EXPECT_TRUE(transfer_ok(store(second_, b_, key(1, 3, "u")).get()));
   EXPECT_EQ(lookup(second_, key(1, 3, "r")), 3);
+}
+
+TEST_F(SimulatedEngine, TheGpuHearsOfALargeStoreWhenItArrives) {
+  simulated::EngineEvent over;
+  over.finish();
+  const std::vector<std::int64_t> few(2, 1), many(8192, 1);  // what is announced counts
+  ASSERT_TRUE(transfer_ok(store(first_, a_, key(1, 1, "s"), over.handle(), few).get()));
+  EXPECT_EQ(simulated::empty_kernels(), 0);
+  for (std::uint32_t seed = 2; seed < 100 && simulated::empty_kernels() == 0; ++seed) {
+    // It is told after the request has been passed on, which may be faster.
+    ASSERT_TRUE(transfer_ok(store(first_, a_, key(seed, 1, "t"), over.handle(), many).get()));
+  }
+  EXPECT_GT(simulated::empty_kernels(), 0);
 }
 
 TEST_F(SimulatedEngine, UnregisteringAndReplacingEndTheWaitForAnEvent) {

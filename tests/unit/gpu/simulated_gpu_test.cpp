@@ -54,7 +54,7 @@ TEST_F(SimulatedGpu, AnExpectedEventIsTheTransfersOwn) {
   EXPECT_FALSE(wrong.queued.get());
 }
 
-TEST_F(SimulatedGpu, TheGpusTurnIsAskedForWhenALargeStoreIsExpectedAndItsEngineReady) {
+TEST_F(SimulatedGpu, TheGpusTurnIsAskedForWhenAStoreIsExpectedAndItsEngineReady) {
   const Engine engine = enter(mine_);
   simulated::EngineEvent over, open;
   over.finish();
@@ -66,8 +66,8 @@ TEST_F(SimulatedGpu, TheGpusTurnIsAskedForWhenALargeStoreIsExpectedAndItsEngineR
   };
   EXPECT_EQ(expect(Direction::kStore, open, 64 << 20), 0);
   EXPECT_EQ(expect(Direction::kRetrieve, over, 64 << 20), 0);
-  EXPECT_EQ(expect(Direction::kStore, over, 32 << 20), 0) << "too soon there to gain from it";
-  EXPECT_EQ(expect(Direction::kStore, over, 64 << 20), 1);
+  EXPECT_EQ(expect(Direction::kStore, over, 7 << 20), 0) << "it goes without a kernel";
+  EXPECT_EQ(expect(Direction::kStore, over, 8 << 20), 1);
 }
 
 TEST_F(SimulatedGpu, EventsOfAStoreThatHangsDoNotKeepThoseOfOthers) {

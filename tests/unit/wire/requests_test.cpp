@@ -145,6 +145,34 @@ TEST(StoreDecoder, RefusesFlatListsWrongTypesAndFloods) {
   EXPECT_FALSE(decode_store(message(frames)));
 }
 
+TEST(TransferPreview, ReadsTheSmallFramesAndNotTheKey) {
+  auto frames = store_frames();
+  frames[0] = Pack().string("not a key");
+  const auto m = message(frames);
+  const auto preview = preview_transfer(m);
+  ASSERT_TRUE(preview) << preview.error().text;
+  EXPECT_EQ(preview->instance, 77);
+  EXPECT_EQ(preview->first_ids, 2u);
+  EXPECT_EQ(preview->event.size(), 4u);
+  frames[2] = Pack().array(0);
+  const auto none = preview_transfer(message(frames));
+  ASSERT_TRUE(none);
+  EXPECT_EQ(none->first_ids, 0u);
+}
+
+TEST(TransferPreview, RefusesSmallFramesThatAreMalformed) {
+  for (const std::size_t broken : {1u, 2u, 3u}) {
+    auto frames = store_frames();
+    frames[broken] = Pack().string("x");
+    EXPECT_FALSE(preview_transfer(message(frames))) << broken;
+    frames[broken].clear();
+    EXPECT_FALSE(preview_transfer(message(frames))) << broken;
+  }
+  auto frames = store_frames();
+  frames[2] = Pack().array(1).array(1000);
+  EXPECT_FALSE(preview_transfer(message(frames))) << "more ids than the frame has bytes";
+}
+
 /// An array of so many ones, a byte each.
 Bytes ones(std::size_t count) {
   Bytes out = Pack().array(count);

@@ -9,9 +9,10 @@ namespace lmcache::kernels {
 /// HBM's latency.
 inline constexpr unsigned kThreads = 512;
 inline constexpr unsigned kLoads = 4;
+inline constexpr unsigned kWarp = 32;
 
-/// A page is cut into pieces of this many bytes, so that the pages of a batch spread evenly over
-/// few blocks.
-inline constexpr std::uint32_t kPieceBytes = kThreads * kLoads * 16;
+/// A page is cut into equal pieces of at most this many bytes, one warp's round of loads: pages of
+/// any size, small ones too, spread evenly over few blocks.
+inline constexpr std::uint32_t kPieceBytes = kWarp * kLoads * 16;
 
 }  // namespace lmcache::kernels

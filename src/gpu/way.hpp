@@ -66,6 +66,8 @@ struct LaneContext {
 class Running {
  public:
   Running(Transfer transfer, LaneContext& context);
+  /// Views of the transfer.
+  [[nodiscard]] Pages pages(const LaneContext& context) const;
 
   Transfer transfer;
   Status status;                       ///< the first thing that went wrong
@@ -134,6 +136,7 @@ class Way {
   Step try_step(Running& running);
   Status begin(Running& running);
   Status enter(Running& running);
+  Status ask_for_turn();
   void choose_path(Running& running);
   [[nodiscard]] bool plan_direct(Running& running, const Pages& pages);
   void plan_head(Running& running, const Pages& pages);

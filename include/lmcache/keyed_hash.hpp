@@ -9,7 +9,7 @@
 #include <span>
 #include <string_view>
 
-namespace lmcache::cache {
+namespace lmcache {
 
 [[nodiscard]] inline std::uint64_t random_word() {
   std::random_device device;
@@ -64,4 +64,4 @@ class KeyedHash {
   std::uint64_t key_[2];
 };
 
-}  // namespace lmcache::cache
+}  // namespace lmcache

@@ -1,10 +1,11 @@
 #include "cache/chunk_index.hpp"
 
+#include "pool/invariant.hpp"
+
+#include <lmcache/keyed_hash.hpp>
+
 #include <bit>
 #include <cstring>
-
-#include "cache/keyed_hash.hpp"
-#include "pool/invariant.hpp"
 
 namespace lmcache::cache {
 

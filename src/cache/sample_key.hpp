@@ -2,11 +2,10 @@
 #pragma once
 
 #include <lmcache/cache.hpp>
+#include <lmcache/keyed_hash.hpp>
 
 #include <cstdint>
 #include <cstring>
-
-#include "cache/keyed_hash.hpp"
 
 namespace lmcache::cache {
 

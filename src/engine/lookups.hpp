@@ -14,12 +14,12 @@
 // the other way round).
 #pragma once
 
-#include "cache/keyed_hash.hpp"
 #include "engine/token_chain.hpp"
 #include "net/handler.hpp"
 #include "wire/requests.hpp"
 
 #include <lmcache/cache.hpp>
+#include <lmcache/keyed_hash.hpp>
 
 #include <functional>
 #include <list>
@@ -104,7 +104,7 @@ class Lookups {
     friend bool operator==(const Name&, const Name&) = default;
   };
   struct NameHash {
-    cache::KeyedHash hash;
+    KeyedHash hash;
     std::size_t operator()(const Name& name) const noexcept {
       const auto& [model, salt, world_size] = name.keyspace;
       return hash(name.request_id, hash(salt, hash(model, world_size)));
@@ -115,7 +115,7 @@ class Lookups {
     Records records;  // oldest first
     std::size_t bytes = 0;
     /// By request id; the key lies in the name of one of the records.
-    std::unordered_map<std::string_view, OfRequest, cache::KeyedHash> by_request;
+    std::unordered_map<std::string_view, OfRequest, KeyedHash> by_request;
   };
 
   [[nodiscard]] Record* find(Peer& peer, const std::string& request_id, const Keyspace& keyspace);
@@ -130,7 +130,7 @@ class Lookups {
   std::unordered_map<Name, Owners, NameHash> by_name_;
   // Which scheduler's lookups a worker instance reads, learnt where only one record fits; decides
   // between equal records.
-  std::unordered_map<wire::InstanceId, net::PeerId, cache::KeyedHash> scheduler_of_;
+  std::unordered_map<wire::InstanceId, net::PeerId, KeyedHash> scheduler_of_;
 };
 
 }  // namespace lmcache::engine

@@ -12,10 +12,10 @@
 // never correctness.
 #pragma once
 
-#include "cache/keyed_hash.hpp"
 #include "wire/requests.hpp"
 
 #include <lmcache/cache.hpp>
+#include <lmcache/keyed_hash.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -107,7 +107,7 @@ class TokenChains {
 
   const std::uint32_t chunk_tokens_;
   const std::uint64_t bytes_max_;
-  const cache::KeyedHash hash_;
+  const KeyedHash hash_;
   mutable std::mutex mutex_;  // guards everything below
   Order order_;
   std::unordered_map<std::uint64_t, Order::iterator> by_mark_;  // the latest chain with that mark

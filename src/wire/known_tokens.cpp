@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <functional>
-#include <string_view>
 
 namespace lmcache::wire {
 namespace {
@@ -22,9 +20,8 @@ bool begins_with(ByteView data, ByteView start) {
 
 }  // namespace
 
-std::uint64_t KnownTokens::start_of(ByteView data) {
-  return std::hash<std::string_view>{}(
-      {reinterpret_cast<const char*>(data.data()), std::min(data.size(), kStartBytes)});
+std::uint64_t KnownTokens::start_of(ByteView data) const {
+  return hash_(data.first(std::min(data.size(), kStartBytes)));
 }
 
 KnownTokens::Match KnownTokens::find(ByteView data) {

@@ -7,6 +7,8 @@
 
 #include "wire/message.hpp"
 
+#include <lmcache/keyed_hash.hpp>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -60,10 +62,11 @@ class KnownTokens {
   using EntryPtr = std::shared_ptr<Entry>;  ///< compared without the lock; last_used with it
   using Order = std::list<EntryPtr>;        ///< most recently used first
 
-  [[nodiscard]] static std::uint64_t start_of(ByteView data);
+  [[nodiscard]] std::uint64_t start_of(ByteView data) const;
   void erase(Order::iterator entry);
 
   const std::uint64_t bytes_max_;
+  const KeyedHash hash_;
   mutable std::mutex mutex_;  // guards the rest
   Order order_;
   std::unordered_map<std::uint64_t, std::vector<Order::iterator>> by_start_;  // oldest first

@@ -1,4 +1,4 @@
-#include "cache/keyed_hash.hpp"
+#include <lmcache/keyed_hash.hpp>
 
 #include <gtest/gtest.h>
 

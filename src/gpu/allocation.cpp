@@ -56,7 +56,8 @@ class FabricAllocation final : public Allocation {
     if (error != CUDA_SUCCESS) return error;
     mapped_ = true;
     CUmemAccessDesc access{};
-    access.location = {CU_MEM_LOCATION_TYPE_DEVICE, {ordinal}};
+    access.location.type = CU_MEM_LOCATION_TYPE_DEVICE;
+    access.location.id = ordinal;
     access.flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE;
     error = driver_.mem_set_access(address_, size_, &access, 1);
     base_ = reinterpret_cast<std::byte*>(address_);

@@ -131,7 +131,7 @@ std::shared_ptr<Lane> Device::least_used(bool wide) const {
 }
 
 void Device::close(Memory::Contents contents, std::shared_ptr<Lane> lane) {
-  auto held = std::make_shared<Retired>(std::move(contents), std::move(lane));
+  auto held = std::make_shared<Retired>(Retired{std::move(contents), std::move(lane)});
   post([this, held] {
     retired_.push_back(std::move(*held));
     free_retired();

@@ -29,7 +29,7 @@ TEST_F(GpuDevice, ManyBatchesAndBothWaysOfCopyingAreByteExact) {
   const Worker worker = register_world(engine, world);
   for (int i = 0; i < 7; ++i) {
     std::fill_n(base_, world.object_bytes(kAlign), std::byte{0xEE});
-    for (auto& list : world.ids) std::ranges::rotate(list, list.begin() + 16);
+    for (auto& list : world.ids) std::rotate(list.begin(), list.begin() + 16, list.end());
     expect_ok(
         submit(worker, world, Direction::kStore, world.objects(base_, kAlign), engine.event()));
     expect_objects(world, world);

@@ -89,7 +89,8 @@ FabricMemory allocate_fabric_memory(int device, std::uint64_t bytes) {
 
   CUmemAllocationProp properties{};
   properties.type = CU_MEM_ALLOCATION_TYPE_PINNED;
-  properties.location = {CU_MEM_LOCATION_TYPE_DEVICE, {device}};
+  properties.location.type = CU_MEM_LOCATION_TYPE_DEVICE;
+  properties.location.id = device;
   properties.requestedHandleTypes = CU_MEM_HANDLE_TYPE_FABRIC;
   std::size_t unit = 0;
   if (granularity(&unit, &properties, CU_MEM_ALLOC_GRANULARITY_MINIMUM) != CUDA_SUCCESS) return {};

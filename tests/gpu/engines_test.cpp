@@ -124,7 +124,7 @@ TEST_F(GpuDevice, EveryRetrieveOfAStoreUnderWaySeesItWhole) {
   std::vector<Outcome> outcomes;
   for (std::size_t round = 0; round < kRounds; ++round) {
     // Other blocks every time, and a store that is held up every third time.
-    for (auto& list : world.ids) std::ranges::rotate(list, list.begin() + 1);
+    for (auto& list : world.ids) std::rotate(list.begin(), list.begin() + 1, list.end());
     const auto objects = world.objects(base_ + round * span, kAlign);
     outcomes.push_back(
         submit(a, world, Direction::kStore, objects, writer.event(round % 3 == 0 ? 5ms : 0ms)));

@@ -290,8 +290,10 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   return gpu().state();
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
-  const auto [mark, number] = recorded(event, 0);
-  return push(stream, [mark, number] { return mark->reached >= number; });
+  return push(stream, [awaited = recorded(event, 0)] {
+    const auto& [mark, number] = awaited;
+    return mark->reached >= number;
+  });
 }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
@@ -307,8 +309,8 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
   return gpu().state();
 }
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-  const auto [mark, number] = recorded(event, 1);
-  return push(stream, [mark, number] {
+  return push(stream, [recording = recorded(event, 1)] {
+    const auto& [mark, number] = recording;
     mark->reached = number;
     return true;
   });

@@ -25,6 +25,9 @@ constexpr std::chrono::seconds kLinger{1};
 /// From a request's arrival to its copy: to be decoded and planned takes about as long as to wake a
 /// sleeping thread.
 constexpr std::chrono::microseconds kExpect{300};
+/// Transfers that are expected and not prepared for yet. What a peer announces may be nonsense that
+/// is answered at once: it must not fill the queue, nor keep others' transfers waiting in it.
+constexpr unsigned kExpectationsMost = 4;
 
 /// Read for diagnostics between two looks at the transfers: a few milliseconds.
 constexpr std::uint64_t kReadAtOnce = 4ull << 20;
@@ -114,7 +117,10 @@ void Device::spin() {
 }
 
 void Device::expect(ExpectedTransfer transfer) {
+  if (expectations_ >= kExpectationsMost) return;
+  ++expectations_;
   post([this, expected = std::move(transfer)] {
+    --expectations_;
     if (stopping_ || !active_ || lost_ != cudaSuccess) return;
     expected_until_ = std::chrono::steady_clock::now() + kExpect;
     events_->prepare();

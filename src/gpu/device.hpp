@@ -43,7 +43,7 @@ class Device {
   void submit(Transfer transfer);
   /// Of a transfer that was not submitted.
   void count_failure();
-  /// A transfer will be submitted in a moment: the thread prepares, and stays awake for it.
+  /// A transfer may be submitted in a moment: the thread prepares, and stays awake for it.
   void expect(ExpectedTransfer transfer);
   void read(MemoryPtr memory, std::vector<copy::Run> runs, std::function<void(Status)> done);
   /// From ~Memory: to be closed on the GPU's thread.
@@ -119,6 +119,7 @@ class Device {
   std::deque<std::function<void()>> tasks_;
   std::atomic<bool> due_ = false;  ///< there are tasks, or stopping_
   std::atomic<bool> stopping_ = false;
+  std::atomic<unsigned> expectations_ = 0;  ///< among the tasks
   bool stopped_ = false;
   DeviceStatus status_;
 

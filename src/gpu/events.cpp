@@ -187,7 +187,8 @@ Result<EngineEvent> EngineEvents::open_ipc(wire::ByteView handle) const {
 
 bool EngineEvents::expect(wire::ByteView handle) {
   forget_late();
-  if (handle.size() != sizeof(cudaIpcEventHandle_t)) return false;
+  if (handle.size() != sizeof(cudaIpcEventHandle_t) || expected_.size() >= kExpectedMost)
+    return false;
   auto event = open_ipc(handle);
   if (!event) return false;  // its transfer will tell of it
   const bool over = event->over();

@@ -132,7 +132,8 @@ class EngineEvents {
   /// kMalformed; kBadSegment or kCopyFailed with the driver's reason.
   [[nodiscard]] Result<EngineEvent> open(wire::ByteView handle, Timeline::Opened& opened);
   /// Opens an interprocess event ahead of its transfer, which open() then finds. If that does not
-  /// come soon it is forgotten. Returns whether the event is known to be over.
+  /// come soon it is forgotten; of very many none is opened. Returns whether the event is known to
+  /// be over.
   bool expect(wire::ByteView handle);
   void forget_late();
   [[nodiscard]] bool isolated() const noexcept { return isolated_; }
@@ -140,6 +141,7 @@ class EngineEvents {
  private:
   using Clock = std::chrono::steady_clock;
   static constexpr std::chrono::milliseconds kExpectedFor{10};
+  static constexpr std::size_t kExpectedMost = 64;
   struct Expected {
     wire::Bytes handle;
     EngineEvent event;

@@ -54,6 +54,23 @@ TEST_F(SimulatedGpu, AnExpectedEventIsTheTransfersOwn) {
   EXPECT_FALSE(wrong.queued.get());
 }
 
+TEST_F(SimulatedGpu, ExpectationsThatComeToNothingDoNotPileUp) {
+  const Engine engine = enter(mine_);
+  simulated::EngineEvent over;
+  over.finish();
+  const int few = simulated::live_events();
+  const auto until = std::chrono::steady_clock::now() + 50ms;  // some thousands
+  int most = 0;
+  while (std::chrono::steady_clock::now() < until) {
+    devices_->expect({Direction::kStore, engine.opened.memory, over.handle(), 1});
+    most = std::max(most, simulated::live_events());
+  }
+  EXPECT_GT(most, few);
+  EXPECT_LT(most, few + 100);
+  ASSERT_TRUE(submit(engine, mine_, Direction::kStore, objects(mine_), over.handle()).good());
+  expect_stored(mine_);
+}
+
 TEST_F(SimulatedGpu, TheGpusTurnIsAskedForWhenAStoreIsExpectedAndItsEngineReady) {
   const Engine engine = enter(mine_);
   simulated::EngineEvent over, open;

@@ -116,6 +116,7 @@ def main():
         if GPU:
             torch.cuda.empty_cache()
     sys.stdout.flush()
+    stub.kill()  # it spins, and _exit would leave it
     os._exit(0)
 
 

@@ -88,8 +88,10 @@ def main():
         for turn in range(ROUNDS):
             tokens[0] = 500000 + turn
             for direction in arrivals:
-                engine.lookup_until(tokens, f"w{turn}{direction}", count // 256, tries=1)  # the client's caches are warm
-                engine.end(f"w{turn}{direction}0")
+                request, tries = engine.lookup_until(tokens, f"w{turn}{direction}", count // 256, tries=1)  # warms the client
+                if tries == 0:
+                    engine.free(tokens, request)
+                    engine.end(request)
                 engine.c = bare
                 arrivals[direction].append(arrival_ms(engine, tokens, f"b{turn}", direction))
                 engine.c = real

@@ -12,19 +12,19 @@ import statistics
 import sys
 import time
 
-sys.path.insert(0, sys.argv[1])
+from gpu_client import LAYOUTS, timed  # noqa: E402  (first: it finds kvclient)
 import torch  # noqa: E402
 import zmq  # noqa: E402
-from kvclient import DEV, Engine, client, deepseek_v4, dense, event_handle, finish  # noqa: E402
+from kvclient import DEV, Engine, client, event_handle  # noqa: E402
 
 ROUNDS = int(sys.argv[2])
 WARM = min(5, ROUNDS // 2)  # rounds that are not counted
 GPU = DEV.type == "cuda"
-LAYOUTS = {  # groups, tokens, MB that a store and a retrieve move
-    "dense bf16, 8192 tokens": (lambda: dense(32, 16, 8, 128), 8192, 1073.74, 1073.74),
-    "dense bf16, 256 tokens": (lambda: dense(32, 16, 8, 128), 256, 33.55, 33.55),
-    "DeepSeek-V4-Flash, 4096 tokens": (lambda: deepseek_v4(22, 21, 21, 20), 4096, 262.53, 31.16),
-    "DeepSeek-V4-Flash, 256 tokens": (lambda: deepseek_v4(22, 21, 21, 20), 256, 16.41, 16.41),
+MEGABYTES = {  # that a store and a retrieve move
+    "dense bf16, 8192 tokens": (1073.74, 1073.74),
+    "dense bf16, 256 tokens": (33.55, 33.55),
+    "DeepSeek-V4-Flash, 4096 tokens": (262.53, 31.16),
+    "DeepSeek-V4-Flash, 256 tokens": (16.41, 16.41),
 }
 
 
@@ -67,19 +67,12 @@ def arrival_ms(engine, tokens, request, direction):
     return (int.from_bytes(seen, "big") - begin) / 1e6
 
 
-def timed_ms(call):
-    begin = time.perf_counter()
-    if not finish(call()):
-        sys.exit("the server answered false")
-    return (time.perf_counter() - begin) * 1e3
-
-
 def main():
     ours, theirs = multiprocessing.Pipe()
-    stub = multiprocessing.get_context("fork").Process(target=answer_at_once, args=(theirs,), daemon=True)
-    stub.start()
+    bare_server = multiprocessing.get_context("fork").Process(target=answer_at_once, args=(theirs,), daemon=True)
+    bare_server.start()
     bare, real = client(f"tcp://127.0.0.1:{ours.recv()}"), client(sys.argv[3])
-    for name, (groups, count, *megabytes) in LAYOUTS.items():
+    for name, (groups, count) in LAYOUTS.items():
         engine = Engine(real, f"floor/{name}", groups(), count)
         engine.register()
         engine.fill(1)
@@ -96,14 +89,14 @@ def main():
                 arrivals[direction].append(arrival_ms(engine, tokens, f"b{turn}", direction))
                 engine.c = real
                 if direction == "store":
-                    times[direction].append(timed_ms(lambda: engine.store(tokens, f"s{turn}")))
+                    times[direction].append(1e3 * timed(lambda: engine.store(tokens, f"s{turn}")))
                     continue
                 request, tries = engine.lookup_until(tokens, f"r{turn}", count // 256)
                 if tries < 0:
                     sys.exit("no hit")
-                times[direction].append(timed_ms(lambda: engine.retrieve(tokens, request)))
+                times[direction].append(1e3 * timed(lambda: engine.retrieve(tokens, request)))
                 engine.end(request)
-        for direction, size in zip(arrivals, megabytes):
+        for direction, size in zip(arrivals, MEGABYTES[name]):
             arrival, took = arrivals[direction][WARM:], times[direction][WARM:]
             text = f"{name}, {direction}:".ljust(42) + f"arrives after {min(arrival):.2f} (median {statistics.median(arrival):.2f}) ms"
             if GPU:
@@ -118,7 +111,7 @@ def main():
         if GPU:
             torch.cuda.empty_cache()
     sys.stdout.flush()
-    stub.kill()  # it spins, and _exit would leave it
+    bare_server.kill()  # it spins, and _exit would leave it
     os._exit(0)
 
 

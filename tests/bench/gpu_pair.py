@@ -5,27 +5,13 @@ usage: gpu_pair.py FOLDER_OF_KVCLIENT ROUNDS URL URL...     servers of at least 
 import os
 import statistics
 import sys
-import time
 
-sys.path.insert(0, sys.argv[1])
+from gpu_client import LAYOUTS, timed  # noqa: E402  (first: it finds kvclient)
 import torch  # noqa: E402
-from kvclient import DEV, Engine, client, deepseek_v4, dense, finish  # noqa: E402
+from kvclient import DEV, Engine, client  # noqa: E402
 
 ROUNDS = int(sys.argv[2])
 WARM = min(5, ROUNDS // 2)  # rounds that are not counted
-LAYOUTS = {
-    "dense bf16, 8192 tokens": (lambda: dense(32, 16, 8, 128), 8192),
-    "dense bf16, 256 tokens": (lambda: dense(32, 16, 8, 128), 256),
-    "DeepSeek-V4-Flash, 4096 tokens": (lambda: deepseek_v4(22, 21, 21, 20), 4096),
-    "DeepSeek-V4-Flash, 256 tokens": (lambda: deepseek_v4(22, 21, 21, 20), 256),
-}
-
-
-def timed(call):
-    begin = time.perf_counter()
-    if not finish(call()):
-        sys.exit("a server answered false")
-    return time.perf_counter() - begin
 
 
 def show(what, times):

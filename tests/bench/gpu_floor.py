@@ -1,9 +1,10 @@
-"""What the published client takes on a GPU with a server that needs no time at all, beside what it takes with a real one.
+"""About what the published client would take on a GPU with a server that needs no time, beside what it takes with a real one.
 
 usage: gpu_floor.py FOLDER_OF_KVCLIENT ROUNDS URL     on a machine with a GPU, against a running server of at least 40 GB
 
 The floor of a transfer is the client's own way from its call to the message's arrival, at a ROUTER in a process of its own that spins
-and answers with the time it saw, and one DMA of as many bytes between a tensor and pinned memory. Each round measures both and the real server.
+and answers with the time it saw, and one DMA of as many bytes between a tensor and pinned memory. It is an estimate: libzmq's I/O thread
+has to wake up there as well. Each round measures the arrival and the real server.
 Without a GPU (KV_CPU=1) only the arrivals are measured.
 """
 import multiprocessing
@@ -12,10 +13,10 @@ import statistics
 import sys
 import time
 
-from gpu_client import LAYOUTS, timed  # noqa: E402  (first: it finds kvclient)
-import torch  # noqa: E402
-import zmq  # noqa: E402
-from kvclient import DEV, Engine, client, event_handle  # noqa: E402
+from gpu_client import LAYOUTS, timed  # first: it finds kvclient
+import torch
+import zmq
+from kvclient import DEV, Engine, client, event_handle
 
 ROUNDS = int(sys.argv[2])
 WARM = min(5, ROUNDS // 2)  # rounds that are not counted

@@ -6,9 +6,9 @@ import os
 import statistics
 import sys
 
-from gpu_client import LAYOUTS, timed  # noqa: E402  (first: it finds kvclient)
-import torch  # noqa: E402
-from kvclient import DEV, Engine, client  # noqa: E402
+from gpu_client import LAYOUTS, timed  # first: it finds kvclient
+import torch
+from kvclient import DEV, Engine, client
 
 ROUNDS = int(sys.argv[2])
 WARM = min(5, ROUNDS // 2)  # rounds that are not counted
